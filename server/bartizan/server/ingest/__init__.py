@@ -1,0 +1,1 @@
+"""The way of a span from a door to the disk."""

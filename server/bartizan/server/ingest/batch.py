@@ -1,0 +1,44 @@
+"""What a door hands to the ingest, and what it gets back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bartizan.plugins.decision import Decision
+from bartizan.server.ingest.span import SpanRecord
+
+
+class Refused(NamedTuple):
+    """One span that was not taken in."""
+
+    index: int
+    reason: int
+    """A number of `bartizan.v1.RejectReason`."""
+    field: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """Spans of one request: those that passed the checks, and why the others did not."""
+
+    project_id: int
+    records: list[SpanRecord]
+    indexes: Sequence[int]
+    """The place of each record in the request."""
+    refused: list[Refused] = field(default_factory=list)
+    stream_id: str = ""
+    seq: int = 0
+    size_bytes: int = 0
+    """What it weighs in the queue."""
+    decisions: dict[int, list[Decision]] = field(default_factory=dict)
+    """What the rules decided, by position in `records`."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch, after the commit."""
+
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
