@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from bartizan.plugins.decision import Decision
 from bartizan.server.ingest.span import SpanRecord
 
 
-class Refused(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """One span that was not taken in."""
 
     index: int

@@ -42,7 +42,7 @@ MAX_LENGTH = {
 Reason = trace_pb2.RejectReason
 
 
-class Rejection(Exception):  # noqa: N818 - a verdict about one span, not a failure of ours
+class Rejection(Exception):
     """Raised when one span cannot be taken in; its neighbours can.
 
     Attributes:
