@@ -1,0 +1,49 @@
+"""Makes a judged batch ready for the writer: all work that needs no database is done here."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bartizan.plugins.decision import Decision
+from bartizan.server.ingest.batch import Batch
+from bartizan.server.ingest.encode import Encoder, timestamp
+from bartizan.server.ingest.span import SpanRecord
+
+NO_DECISIONS: tuple[Decision, ...] = ()
+MAX_FINDINGS = 2**15 - 1
+
+
+class Prepared(NamedTuple):
+    """One span that only needs to be written."""
+
+    key: bytes
+    """What the span is known by: trace id, span id, project."""
+    project_id: int
+    record: SpanRecord
+    decisions: Sequence[Decision]
+    span_row: bytes
+    payload_row: bytes | None
+
+
+def prepare(batch: Batch, encoder: Encoder, now_ns: int) -> list[Prepared]:
+    """Returns the spans of a judged batch, encoded."""
+    project_id = batch.project_id
+    suffix = project_id.to_bytes(4, "big")
+    ingest_us = timestamp(now_ns)
+    span_row, payload_row = encoder.span_row, encoder.payload_row
+    decided = batch.decisions
+    prepared = []
+    for position, record in enumerate(batch.records):
+        decisions: Sequence[Decision] = NO_DECISIONS
+        if decided and position in decided:
+            decisions = decided[position][:MAX_FINDINGS]
+        prepared.append(
+            Prepared(
+                record.trace_id + record.span_id + suffix,
+                project_id,
+                record,
+                decisions,
+                span_row(record, project_id, len(decisions), ingest_us),
+                payload_row(record, project_id),
+            )
+        )
+    return prepared
