@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bartizan.plugins.decision import Decision
 from bartizan.server.ingest.span import SpanRecord
+from bartizan.v1 import trace_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,7 @@ class Refused:
     """One span that was not taken in."""
 
     index: int
-    reason: int
-    """A number of `bartizan.v1.RejectReason`."""
+    reason: "trace_pb2.RejectReason.ValueType"
     field: str
     detail: str
 

@@ -1,8 +1,8 @@
 """Log-bucketed latencies: counts that add up across any window and group.
 
 A duration of d nanoseconds counts in bucket ceil(log(d) / log(GAMMA)); every duration of a bucket
-is within 1 % of the value that stands for it. The method is DDSketch's (Masson, Rim, Lee: "DDSketch",
-VLDB 2019), with a fixed set of buckets.
+is within 1 % of the value that stands for it. The method is DDSketch's (Masson, Rim, Lee:
+"DDSketch", VLDB 2019), with a fixed set of buckets.
 """
 
 import math

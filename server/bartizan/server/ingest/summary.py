@@ -1,6 +1,8 @@
 """What a group of new spans adds to traces, sessions and rollups."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from bartizan.plugins.decision import Decision
 from bartizan.server.ingest.latency import bucket_of
@@ -12,19 +14,35 @@ MINUTE_NS = 60 * NANOS
 ERROR = common_pb2.STATUS_CODE_ERROR
 
 
+TOTALS = (
+    "span_count", "error_count", "finding_count", "input_tokens", "output_tokens",
+    "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nano_usd",
+)  # fmt: skip
+"""The counts of traces and sessions, in the order of their columns."""
+
+
 class Totals:
     """Counts that only ever grow."""
 
-    __slots__ = (
-        "cache_read_tokens", "cache_write_tokens", "cost_nano_usd", "error_count",
-        "finding_count", "input_tokens", "output_tokens", "reasoning_tokens", "span_count",
-    )  # fmt: skip
+    __slots__ = TOTALS
 
     def __init__(self) -> None:
         self.span_count = self.error_count = self.finding_count = 0
         self.input_tokens = self.output_tokens = 0
         self.cache_read_tokens = self.cache_write_tokens = self.reasoning_tokens = 0
         self.cost_nano_usd = 0
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> "Totals":
+        """Returns the counts of a row, in the order of TOTALS."""
+        totals = cls()
+        for name, value in zip(TOTALS, values, strict=True):
+            setattr(totals, name, value)
+        return totals
+
+    def values(self) -> tuple[int, ...]:
+        """Returns the counts in the order of TOTALS."""
+        return tuple(getattr(self, name) for name in TOTALS)
 
     def add_tokens(self, record: SpanRecord) -> None:
         """Adds what a model call used and cost."""
@@ -37,8 +55,17 @@ class Totals:
 
     def add(self, other: "Totals") -> None:
         """Adds the counts of another."""
-        for name in Totals.__slots__:
+        for name in TOTALS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Known(NamedTuple):
+    """What the database knew of a trace before this group."""
+
+    session_id: str
+    start: datetime
+    end: datetime
+    totals: Totals
 
 
 class TraceDelta(Totals):
@@ -170,16 +197,25 @@ class Summary:
                 rollup = self.rollups[key] = RollupDelta()
             rollup.add_span(record, decisions)
 
-    def sessions(self, joined: set[TraceKey]) -> dict[SessionKey, SessionDelta]:
-        """Returns the deltas of sessions; `joined` are the traces that are new to their session."""
+    def sessions(self, known: Mapping[TraceKey, Known]) -> dict[SessionKey, SessionDelta]:
+        """Returns what the group adds to sessions.
+
+        A trace stays in the session it was first in. One that was in none until now brings along
+        what it had before.
+        """
         result: dict[SessionKey, SessionDelta] = {}
         for (project_id, trace_id), trace in self.traces.items():
-            if not trace.session_id:
+            before = known.get((project_id, trace_id))
+            session_id = (before.session_id if before else "") or trace.session_id
+            if not session_id:
                 continue
-            key = (project_id, trace.session_id)
+            key = (project_id, session_id)
             session = result.get(key)
             if session is None:
                 session = result[key] = SessionDelta(trace)
             session.add_trace(trace)
-            session.trace_count += (project_id, trace_id) in joined
+            if before is None or not before.session_id:
+                session.trace_count += 1
+            if before is not None and not before.session_id:
+                session.add(before.totals)
         return result

@@ -22,6 +22,8 @@ class Principal:
     project: str
     scopes: frozenset[int]
     """Numbers of `bartizan.v1.Scope`."""
+    max_spans_per_second: int = 0
+    """The quota of the project; 0 means none."""
 
     @property
     def project_name(self) -> str:

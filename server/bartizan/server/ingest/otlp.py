@@ -1,0 +1,151 @@
+"""Turns an OTLP trace export into span records."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+
+from bartizan.plugins.errors import InvalidArgument
+from bartizan.server.ingest.batch import Refused
+from bartizan.server.ingest.checks import Rejection
+from bartizan.server.ingest.otlp_origin import Origin
+from bartizan.server.ingest.otlp_span import SpanReader
+from bartizan.server.ingest.otlp_wire import loose
+from bartizan.server.ingest.span import SpanRecord
+
+SLICE = 256
+"""How many spans are turned between two looks at the event loop: a few milliseconds of work."""
+
+
+class Converted(NamedTuple):
+    """Some spans of a request: records, their places in the request, and refusals."""
+
+    records: list[SpanRecord]
+    indexes: list[int]
+    refused: list[Refused]
+
+
+def convert(request: Any, now_ns: int) -> tuple[list[SpanRecord], list[int], list[Refused]]:
+    """Returns the records of a request, their flat places in it, and refusals.
+
+    `request` is an `ExportTraceServiceRequest` of either class (see `otlp_wire`). Raises
+    InvalidArgument when it holds logs or metrics instead of spans.
+    """
+    whole = Converted([], [], [])
+    for part in slices(request, now_ns):
+        for so_far, more in zip(whole, part, strict=True):
+            so_far.extend(more)  # type: ignore[attr-defined]
+    refuse_other_signals(request, whole)
+    return whole
+
+
+def slices(request: Any, now_ns: int, slice_spans: int = SLICE) -> Iterator[Converted]:
+    """Yields the same a slice of spans at a time, without the look for logs and metrics.
+
+    A slice may be empty: requests can be made of resources without spans.
+    """
+    reader = SpanReader(now_ns)
+    part = Converted([], [], [])
+    index = 0
+    for steps, (span, origin) in enumerate(_spans(loose(request)), 1):
+        if span is not None:
+            _convert_one(reader, span, origin, index, part)
+            index += 1
+        if steps % slice_spans == 0:
+            yield part
+            part = Converted([], [], [])
+    yield part
+
+
+def _spans(request: Any) -> Iterator[tuple[Any, Origin | Rejection]]:
+    """Yields each span with its origin; for the time they take, resources and scopes too."""
+    for resource_spans in request.resource_spans:
+        resource = _resource_origin(resource_spans.resource)
+        yield None, resource
+        for scope_spans in resource_spans.scope_spans:
+            origin = _scope_origin(resource, scope_spans.scope)
+            yield None, origin
+            for span in scope_spans.spans:
+                yield span, origin
+
+
+def _resource_origin(resource: Any) -> Origin | Rejection:
+    try:
+        return Origin(resource)
+    except Rejection as error:
+        return error
+
+
+def _scope_origin(origin: Origin | Rejection, scope: Any) -> Origin | Rejection:
+    try:
+        return origin if isinstance(origin, Rejection) else origin.of_scope(scope)
+    except Rejection as error:
+        return error
+
+
+def _convert_one(
+    reader: SpanReader, span: Any, origin: Origin | Rejection, index: int, part: Converted
+) -> None:
+    try:
+        if isinstance(origin, Rejection):
+            raise origin
+        part.records.append(reader.record(span, origin))
+        part.indexes.append(index)
+    except Rejection as error:
+        part.refused.append(Refused(index, error.reason, error.field, error.detail))
+
+
+def refuse_other_signals(request: Any, converted: Converted) -> None:
+    """Raises InvalidArgument when what was sent as traces reads better as logs or metrics.
+
+    The messages have the same outer shape, so that logs and metrics decode as spans without ids.
+    `converted` is what became of them: a single good span, or a fault of another kind, clears all.
+    """
+    if converted.records or not converted.refused:
+        return
+    if any(refused.field not in ("trace_id", "span_id") for refused in converted.refused):
+        return
+    body = request.SerializeToString()
+    if _holds_logs(body):
+        raise _not_traces("logs", "/v1/logs")
+    if _holds_metrics(body):
+        raise _not_traces("metrics", "/v1/metrics")
+
+
+def _not_traces(signal: str, path: str) -> InvalidArgument:
+    return InvalidArgument(
+        "NOT_TRACES",
+        f"this looks like an export of {signal}, sent where traces belong; {signal} belong to"
+        f" {path} of a server that takes them: this one takes traces only",
+        metadata={"signal": signal},
+    )
+
+
+def _holds_logs(body: bytes) -> bool:
+    try:
+        request = ExportLogsServiceRequest.FromString(body)
+    except DecodeError:
+        return False
+    return any(
+        record.time_unix_nano or record.observed_time_unix_nano or record.HasField("body")
+        for resource in request.resource_logs
+        for scope in resource.scope_logs
+        for record in scope.log_records
+    )
+
+
+def _holds_metrics(body: bytes) -> bool:
+    try:
+        request = ExportMetricsServiceRequest.FromString(body)
+    except DecodeError:
+        return False
+    return any(
+        metric.WhichOneof("data")
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    )

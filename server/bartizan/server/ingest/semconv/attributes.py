@@ -1,0 +1,199 @@
+"""Reads one attribute of OTLP and says where it goes."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from bartizan.server.ingest.checks import (
+    MAX_JSON_DEPTH,
+    Reason,
+    Rejection,
+    check_count,
+    check_json,
+)
+from bartizan.server.ingest.semconv.table import CONTENT, FLAT, OF_RESOURCE, ROWS, SOURCES
+from bartizan.server.ingest.span import Json
+
+MAX_KEY_CHARS = 256
+OTHER = -1
+IN_CONTENT = -2
+IN_FLAT = -3
+"""Places that are not typed fields."""
+
+_TOO_DEEP = f"is nested deeper than {MAX_JSON_DEPTH} levels"
+_FLAT_PREFIXES = tuple(FLAT)
+_from_string = KeyValue.FromString
+_new = tuple.__new__
+
+
+_KNOWN_KEYS: dict[bytes, tuple[str, tuple[int, int]]] = {
+    key.encode(): (key, SOURCES.get(key, (IN_CONTENT, 0))) for key in (*SOURCES, *CONTENT)
+}
+
+
+def _text_headers(sizes: int) -> list[bytes]:
+    """Returns what stands before the text in a KeyValue, by the size of all after the key."""
+    headers = [b"\xff"] * sizes
+    for length in range(sizes):
+        value = KeyValue(value=AnyValue(string_value="x" * length)).SerializeToString()
+        if len(value) < sizes:
+            headers[len(value)] = value[: len(value) - length]
+    return headers
+
+
+_HEADERS = _text_headers(4096)
+
+
+class Read(NamedTuple):
+    """One attribute. `place` is a field of the table, or OTHER, IN_CONTENT or IN_FLAT."""
+
+    place: int
+    key: str
+    value: Any
+    """Converted where the place is a field."""
+    original: Json
+    whole: bool
+    """Whether the field says all that the attribute does."""
+    rank: int
+    """Among the sources of its field; the lower wins."""
+
+
+def read(raw: bytes) -> Read:
+    """Returns what one encoded KeyValue says; raises Rejection, its field empty if unmapped."""
+    short = _read_text(raw)
+    if short is None:
+        key, original = pair(raw)
+        source = SOURCES.get(key) or (_place(key), 0)
+    else:
+        key, original, source = short
+    place, rank = source
+    if place < 0:
+        return _new(Read, (place, key, original, original, True, 0))
+    converted = ROWS[place].convert(original, key)
+    if converted is None:
+        return _new(Read, (OTHER, key, original, original, True, 0))
+    value, whole = converted
+    return _new(Read, (place, key, value, original, whole, rank))
+
+
+def _read_text(raw: bytes) -> tuple[str, str, tuple[int, int]] | None:
+    """Reads a mapped text whose bytes are as every encoder writes them: half of the hot path."""
+    if len(raw) < 4 or raw[0] != 10 or raw[1] > 127:
+        return None
+    end = raw[1] + 2
+    known = _KNOWN_KEYS.get(raw[2:end])
+    size = len(raw) - end
+    if known is None or size >= len(_HEADERS):
+        return None
+    header = _HEADERS[size]
+    text = raw[end + len(header) :]
+    if not raw.startswith(header, end) or not text.isascii() or 0 in text:
+        return None
+    return known[0], text.decode(), known[1]
+
+
+def read_of_resource(raw: bytes) -> Read:
+    """Returns what an attribute of a resource says: its own place comes after any of a span."""
+    found = read(raw)
+    key = f"resource.{found.key}"
+    if found.place in OF_RESOURCE:
+        return found._replace(key=key, rank=found.rank + 100)
+    return Read(OTHER, key, found.original, found.original, True, 0)
+
+
+def pair(raw: bytes) -> tuple[str, Json]:
+    """Returns the key and the value of one encoded KeyValue; raises Rejection."""
+    try:
+        attribute = _from_string(raw)
+    except DecodeError as error:
+        raise _undecodable(error) from None
+    key: str = attribute.key
+    value = attribute.value
+    # Most values are non-empty texts: asking for the text first saves asking what it is.
+    text: str = value.string_value
+    if "\0" in text or "\0" in key:
+        raise Rejection(Reason.REJECT_REASON_BAD_TEXT, "", "holds the NUL character")
+    if len(key) > MAX_KEY_CHARS:
+        raise Rejection(
+            Reason.REJECT_REASON_TOO_LARGE,
+            "",
+            f"has a key of {len(key)} characters, limit {MAX_KEY_CHARS}",
+        )
+    return key, text or _value(value)
+
+
+def pairs(raws: Sequence[bytes], field: str, limit: int) -> dict[str, Json]:
+    """Returns the keys and values of a list that is not mapped; raises Rejection."""
+    check_count(len(raws), limit, field)
+    result: dict[str, Json] = {}
+    for index, raw in enumerate(raws):
+        try:
+            key, value = pair(raw)
+        except Rejection as error:
+            raise located(error, f"{field}[{index}]") from None
+        result[key] = value
+    return result
+
+
+def decoded(raw: bytes, field: str) -> str:
+    """Returns a text; raises Rejection when it is not UTF-8 or holds NUL."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise Rejection(Reason.REJECT_REASON_BAD_TEXT, field, "is not valid UTF-8") from None
+    if "\0" in text:
+        raise Rejection(Reason.REJECT_REASON_BAD_TEXT, field, "holds the NUL character")
+    return text
+
+
+def located(error: Rejection, path: str) -> Rejection:
+    """Returns the same refusal with its field named, if it does not name it yet."""
+    return error if error.field else Rejection(error.reason, path, error.detail)
+
+
+def _undecodable(error: DecodeError) -> Rejection:
+    if "UTF-8" in str(error):
+        return Rejection(Reason.REJECT_REASON_BAD_TEXT, "", "is not valid UTF-8")
+    if "Depth" in str(error):
+        return Rejection(Reason.REJECT_REASON_TOO_LARGE, "", _TOO_DEEP)
+    return Rejection(Reason.REJECT_REASON_MALFORMED, "", "is not an OTLP attribute")
+
+
+def _value(value: Any) -> Json:
+    which = value.WhichOneof("value")
+    if which == "int_value" or which == "bool_value" or which == "string_value":
+        return getattr(value, which)  # type: ignore[no-any-return]
+    return check_json(_nested(value, 1), "")
+
+
+def _nested(value: Any, depth: int) -> Json:
+    if depth > MAX_JSON_DEPTH:
+        raise Rejection(Reason.REJECT_REASON_TOO_LARGE, "", _TOO_DEEP)
+    which = value.WhichOneof("value")
+    if which is None:
+        return None
+    plain = getattr(value, which)
+    if which == "array_value":
+        return [_nested(item, depth + 1) for item in plain.values]
+    if which == "kvlist_value":
+        return {item.key: _nested(item.value, depth + 1) for item in plain.values}
+    if which == "bytes_value":
+        return base64.b64encode(plain).decode()
+    return plain  # type: ignore[no-any-return]
+
+
+def _place(key: str) -> int:
+    if key in CONTENT:
+        return IN_CONTENT
+    if key.startswith(_FLAT_PREFIXES) and _is_flat(key):
+        return IN_FLAT
+    return OTHER
+
+
+def _is_flat(key: str) -> bool:
+    prefix = next(prefix for prefix in FLAT if key.startswith(prefix))
+    index, _, path = key[len(prefix) :].partition(".")
+    return index.isdecimal() and path.rpartition(".")[2] in FLAT[prefix]

@@ -1,0 +1,118 @@
+"""Tokens and money of one span, settled from what its attributes say."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from bartizan.server.ingest.checks import check_cost, check_subset, check_tokens, nano_usd
+from bartizan.server.ingest.semconv.table import (
+    CACHE_READ,
+    CACHE_WRITE,
+    COMPLETION_COST,
+    COST,
+    COST_CURRENCY,
+    COST_SOURCE,
+    FIELDS,
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    PROMPT_COST,
+    REASONING,
+    TOTAL_TOKENS,
+)
+
+
+class Usage(NamedTuple):
+    """Counts of tokens; cached ones are a part of the input, reasoning is a part of the output."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+
+
+class Cost(NamedTuple):
+    """What a span cost: in billionths of a US dollar, and as sent."""
+
+    nano_usd: int = 0
+    amount: float | None = None
+    currency: str = ""
+    source: int = 0
+
+
+_new = tuple.__new__
+_NO_COST = Cost()
+_NOTHING_SAID = [None] * (FIELDS - COST)
+
+
+def settle_usage(values: Sequence[Any]) -> Usage:
+    """Returns the counts of tokens; raises Rejection when one is out of bounds.
+
+    The conventions say that the whole includes its parts. Some instrumentations report the bare
+    rest instead, as some providers do. They are told apart so, and the parts are then added:
+
+    * the parts are larger than the whole they should be a part of; or
+    * a total was sent, and it only comes out when the parts are added.
+
+    A half that was not sent is the total less the other half, and never less than its parts.
+    """
+    if not any(values[TOTAL_TOKENS : REASONING + 1]):
+        return _new(Usage, (values[INPUT_TOKENS] or 0, values[OUTPUT_TOKENS] or 0, 0, 0, 0))
+    read, write = values[CACHE_READ] or 0, values[CACHE_WRITE] or 0
+    reasoning = values[REASONING] or 0
+    whole_in, whole_out = _halves(
+        values[INPUT_TOKENS], values[OUTPUT_TOKENS], values[TOTAL_TOKENS], read + write, reasoning
+    )
+    if read or write or reasoning:
+        missing = (values[TOTAL_TOKENS] or 0) - whole_in - whole_out
+        add_in, add_out = _excluded(whole_in, whole_out, read + write, reasoning, missing)
+        whole_in = check_tokens(whole_in + add_in, "usage.input")
+        whole_out = check_tokens(whole_out + add_out, "usage.output")
+        check_subset(read, whole_in, "usage.cache_read")
+        check_subset(write, whole_in, "usage.cache_write")
+        check_subset(reasoning, whole_out, "usage.reasoning")
+    return Usage(whole_in, whole_out, read, write, reasoning)
+
+
+def _halves(
+    sent_in: int | None, sent_out: int | None, total: int | None, cached: int, reasoning: int
+) -> tuple[int, int]:
+    known_total = total or 0
+    if sent_in is None:
+        sent_in = cached if sent_out is None else max(known_total - sent_out, cached)
+        # A total alone cannot be split; it stays an attribute.
+        known_total = 0
+    if sent_out is None:
+        sent_out = max(known_total - sent_in, reasoning)
+    return sent_in, sent_out
+
+
+def _excluded(
+    whole_in: int, whole_out: int, cached: int, reasoning: int, missing: int
+) -> tuple[int, int]:
+    add_in = cached if cached > whole_in else 0
+    add_out = reasoning if reasoning > whole_out else 0
+    if missing > 0 and missing == cached + reasoning:
+        return cached, reasoning
+    if missing > 0 and missing == cached:
+        return cached, add_out
+    if missing > 0 and missing == reasoning:
+        return add_in, reasoning
+    return add_in, add_out
+
+
+def settle_cost(values: Sequence[Any], amount_key: str) -> Cost:
+    """Returns the cost; `amount_key` is the attribute that the amount came from.
+
+    Without a total, the costs of prompt and completion are added. OpenInference's are US dollars.
+    """
+    if values[COST:] == _NOTHING_SAID:
+        return _NO_COST
+    amount = values[COST]
+    parts = [part for part in (values[PROMPT_COST], values[COMPLETION_COST]) if part is not None]
+    if amount is None and not parts:
+        return _NO_COST
+    if amount is None:
+        amount = check_cost(sum(parts), "llm.cost")
+    in_dollars = not amount_key or amount_key.startswith("llm.")
+    currency = "USD" if in_dollars else values[COST_CURRENCY] or ""
+    return Cost(nano_usd(amount, currency), amount, currency, values[COST_SOURCE] or 0)
