@@ -1,0 +1,82 @@
+"""Removes what is older than its project keeps, and makes room for what is to come."""
+
+from datetime import datetime, timedelta
+
+from bartizan.server.store import partitions
+from bartizan.server.store.engine import Connection
+
+BATCH = 5_000
+"""Rows deleted in one transaction, so that nobody waits for long."""
+STREAM_DAYS = 30
+"""A stream that was silent for so long is not resumed: its client is gone."""
+
+_BY_START = ("spans", "span_payloads", "findings")
+
+
+async def make_partitions(connection: Connection, now: datetime) -> None:
+    """Makes the native partitions of this week and the next ones."""
+    this_week = partitions.week_of(int(now.timestamp()) * 1_000_000_000)
+    await partitions.Partitions().ensure(
+        connection, set(range(this_week, this_week + partitions.WEEKS_AHEAD + 1))
+    )
+
+
+async def expire(connection: Connection, now: datetime) -> None:
+    """Removes spans and summaries that are past their project's retention."""
+    rows = await connection.fetch("SELECT id, retention_days FROM projects")
+    cutoffs = {row[0]: now - timedelta(days=row[1]) for row in rows}
+    if not cutoffs:
+        return
+    oldest = min(cutoffs.values())
+    await _drop(connection, oldest)
+    for project_id, cutoff in cutoffs.items():
+        await _expire_project(connection, project_id, cutoff, oldest)
+    await _delete(connection, "streams", "update_time < $1", now - timedelta(days=STREAM_DAYS))
+
+
+async def _drop(connection: Connection, cutoff: datetime) -> None:
+    """Drops whole partitions, which costs nothing however full they are."""
+    if await connection.fetchval("SELECT 1 FROM pg_extension WHERE extname = 'timescaledb'"):
+        for table in _BY_START:
+            await connection.execute(
+                f"SELECT drop_chunks('{table}', older_than => $1::timestamptz)", cutoff
+            )
+    else:
+        await partitions.drop_before(connection, cutoff)
+
+
+async def _expire_project(
+    connection: Connection, project_id: int, cutoff: datetime, oldest: datetime
+) -> None:
+    if cutoff > oldest:
+        for table in _BY_START:
+            await _delete(
+                connection, table, "start_time < $1 AND project_id = $2", cutoff, project_id
+            )
+    for table, column in (
+        ("traces", "end_time"),
+        ("sessions", "end_time"),
+        ("ledger", "minute"),
+        ("quarantine", "ingest_time"),
+    ):
+        await _delete(connection, table, f"{column} < $1 AND project_id = $2", cutoff, project_id)
+    for level in ("minute", "hour", "day"):
+        for table in (f"rollup_{level}", f"latency_{level}"):
+            await _delete(
+                connection,
+                table,
+                "bucket_time < $1 AND dimension_set_id IN"
+                " (SELECT id FROM dimension_sets WHERE project_id = $2)",
+                cutoff,
+                project_id,
+            )
+
+
+async def _delete(connection: Connection, table: str, where: str, *args: object) -> None:
+    # A row is named by its partition and its place in it.
+    statement = f"""
+        DELETE FROM {table} WHERE (tableoid, ctid) IN
+        (SELECT tableoid, ctid FROM {table} WHERE {where} LIMIT {BATCH})
+    """
+    while (await connection.execute(statement, *args)) == f"DELETE {BATCH}":
+        pass
