@@ -1,0 +1,148 @@
+"""`bartizan projects list|get|create|update`"""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bartizan.server.cli.arguments import (
+    CaFile,
+    Endpoint,
+    Json,
+    Key,
+    parse_span_of_time,
+)
+from bartizan.server.cli.connection import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bartizan.v1 import admin_pb2
+
+app = typer.Typer(
+    name="projects",
+    help="""Make, list and change projects. Needs a key of scope admin.
+
+    Examples:
+
+      bartizan projects create checkout --name "Checkout" --retention 90d
+
+      bartizan projects update organizations/default/projects/checkout --max-spans-per-second 5000
+    """,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+ProjectName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The full name, as 'bartizan projects list' says."),
+]
+DisplayName = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="For people.")]
+Retention = Annotated[
+    timedelta | None,
+    typer.Option(
+        parser=parse_span_of_time, metavar="TIME", help="How long spans are kept: 1d to 3650d."
+    ),
+]
+MaxSpans = Annotated[
+    int | None, typer.Option(min=0, help="So many spans a second are taken in; 0 is no limit.")
+]
+
+
+@app.command("list")
+def list_(
+    json: Json = False,
+    endpoint: Endpoint = None,
+    api_key: Key = None,
+    ca_file: CaFile = None,
+) -> None:
+    """List the projects of the key's organization, by name."""
+    with connect(endpoint, api_key, ca_file) as client:
+        _print(client.admin.list_projects(), json)
+
+
+@app.command()
+def get(
+    name: ProjectName,
+    json: Json = False,
+    endpoint: Endpoint = None,
+    api_key: Key = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Show one project."""
+    with connect(endpoint, api_key, ca_file) as client:
+        _print([client.admin.get_project(name)], json)
+
+
+@app.command()
+def create(
+    id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Lower-case letters, digits and hyphens: checkout."),
+    ],
+    name: DisplayName = None,
+    retention: Retention = None,
+    max_spans_per_second: MaxSpans = None,
+    json: Json = False,
+    endpoint: Endpoint = None,
+    api_key: Key = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Make a project in the key's organization."""
+    project, _ = _project(name, retention, max_spans_per_second)
+    with connect(endpoint, api_key, ca_file) as client:
+        _print([client.admin.create_project(id, project)], json)
+
+
+@app.command()
+def update(
+    name: ProjectName,
+    display_name: DisplayName = None,
+    retention: Retention = None,
+    max_spans_per_second: MaxSpans = None,
+    json: Json = False,
+    endpoint: Endpoint = None,
+    api_key: Key = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Change what is given and leave the rest."""
+    project, fields = _project(display_name, retention, max_spans_per_second)
+    if not fields:
+        raise typer.BadParameter("Nothing to change: give --name, --retention or another option.")
+    project.name = name
+    with connect(endpoint, api_key, ca_file) as client:
+        _print([client.admin.update_project(project, fields)], json)
+
+
+def _project(
+    display_name: str | None, retention: timedelta | None, max_spans_per_second: int | None
+) -> tuple["admin_pb2.Project", list[str]]:
+    from bartizan.v1 import admin_pb2
+
+    project = admin_pb2.Project(
+        display_name=display_name or "", max_spans_per_second=max_spans_per_second or 0
+    )
+    if retention is not None:
+        project.retention.FromTimedelta(retention)
+    given = {
+        "display_name": display_name,
+        "retention": retention,
+        "max_spans_per_second": max_spans_per_second,
+    }
+    return project, [field for field, value in given.items() if value is not None]
+
+
+def _print(found: "Iterable[admin_pb2.Project]", json: bool) -> None:
+    from bartizan.server.cli.output import print_messages, print_table
+
+    if json:
+        print_messages(found)
+        return
+    titles = ("Name", "For", "Retention", "Spans a second")
+    print_table(titles, map(_row, found), "There are no projects.")
+
+
+def _row(project: "admin_pb2.Project") -> tuple[str, ...]:
+    limit = project.max_spans_per_second
+    days = project.retention.ToTimedelta() / timedelta(days=1)
+    return project.name, project.display_name, f"{days:g} d", f"{limit:,}" if limit else "no limit"
