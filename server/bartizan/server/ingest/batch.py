@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bartizan.plugins.decision import Decision
 from bartizan.server.ingest.span import SpanRecord
@@ -33,6 +34,18 @@ class Batch:
     """What it weighs in the queue."""
     decisions: dict[int, list[Decision]] = field(default_factory=dict)
     """What the rules decided, by position in `records`."""
+
+
+class Prepared(NamedTuple):
+    """One span that only needs to be written."""
+
+    key: bytes
+    """What the span is known by: trace id, span id, project."""
+    project_id: int
+    record: SpanRecord
+    decisions: Sequence[Decision]
+    span_row: bytes
+    payload_row: bytes | None
 
 
 @dataclass(slots=True)

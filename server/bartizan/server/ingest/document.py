@@ -2,7 +2,7 @@
 
 import json
 
-from bartizan.server.ingest.prepare import Prepared
+from bartizan.server.ingest.batch import Prepared
 from bartizan.server.ingest.span import ROLE_NAMES
 
 

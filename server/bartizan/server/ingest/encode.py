@@ -7,11 +7,13 @@ documentation, "COPY", section "Binary Format".
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from bartizan.server.ingest.span import ROLE_NAMES, Dims, Event, Json, Link, Message, SpanRecord
+from bartizan.server.ingest.summary import TOTALS, TraceDelta, TraceKey
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -38,11 +40,13 @@ KEPT_PART = 16 * 1024
 _span_start = struct.Struct(">hii i16s i8s i8s iq ih iq ii ii ii ii ii iq ih iq".replace(" ", ""))
 _cost = struct.Struct(">iq")
 _payload_start = struct.Struct(">hii i16s i8s iq".replace(" ", ""))
+_trace_start = struct.Struct(">hii i16s iq iq i? ih".replace(" ", ""))
+_trace_totals = struct.Struct(">" + "iq" * len(TOTALS))
 _int2_pair = struct.Struct(">ihih")
 _int4 = struct.Struct(">i").pack
 _NULL = _int4(-1)
 _NO_PARENT = bytes(8)
-_NO_TAGS = _int4(12) + struct.pack(">iii", 0, 0, 25)
+NO_TEXTS = _int4(12) + struct.pack(">iii", 0, 0, 25)
 _NULL_PARTS = _NULL * 6
 _TEXT_OID = 25
 
@@ -90,7 +94,7 @@ class Encoder:
                 user,
                 _int4(len(session)),
                 session,
-                _encode_tags(record.tags) if record.tags else _NO_TAGS,
+                text_array(record.tags) if record.tags else NO_TEXTS,
             )
         )  # fmt: skip
 
@@ -120,11 +124,11 @@ class Encoder:
     def _encode_dims(self, dims: Dims) -> bytes:
         texts = (dims.agent, dims.environment, dims.model, dims.provider, dims.machine,
                  dims.workspace, dims.tool_name, dims.error_type)  # fmt: skip
-        block = _int2_pair.pack(2, dims.kind, 2, dims.status) + b"".join(map(_field, texts))
+        block = _int2_pair.pack(2, dims.kind, 2, dims.status) + b"".join(map(field, texts))
         return _keep(self._dims, dims, block)
 
     def _encode_text(self, text: str) -> bytes:
-        return _keep(self._texts, text, _field(text))
+        return _keep(self._texts, text, field(text))
 
     def _messages(self, messages: list[Message]) -> bytes:
         return _sized(orjson.dumps([self._message(message) for message in messages]))
@@ -151,6 +155,33 @@ class Encoder:
         if len(body) > self._max_field:
             body = orjson.dumps(_shorten_leaves(value, self._max_field))
         return _sized(body)
+
+
+def trace_row(key: TraceKey, delta: TraceDelta) -> bytes:
+    """Returns one row of `trace_deltas`, in the order of `writing_sql.TRACE_COLUMNS`."""
+    project_id, trace_id = key
+    totals = delta.values()
+    start = _trace_start.pack(
+        25,
+        4, project_id,
+        16, trace_id,
+        8, timestamp(delta.start_ns),
+        8, timestamp(delta.end_ns),
+        1, delta.root_status >= 0,
+        2, max(delta.root_status, 0),
+    )  # fmt: skip
+    dims = delta.dims
+    texts = (delta.display_name, delta.user_id, delta.session_id, dims.environment, dims.machine,
+             dims.workspace)  # fmt: skip
+    lists = (delta.agents, delta.models, delta.tags, delta.categories)
+    return b"".join(
+        (
+            start,
+            _trace_totals.pack(*(part for total in totals for part in (8, total))),
+            *map(field, texts),
+            *(text_array(sorted(values)) for values in lists),
+        )
+    )
 
 
 def shorten(text: str) -> str:
@@ -202,12 +233,16 @@ def _link(link: Link) -> dict[str, Json]:
     }
 
 
-def _encode_tags(tags: list[str]) -> bytes:
-    items = b"".join(map(_field, tags))
-    return _sized(struct.pack(">iiiii", 1, 0, _TEXT_OID, len(tags), 1) + items)
+def text_array(texts: Sequence[str]) -> bytes:
+    """Returns a field of type text[]."""
+    if not texts:
+        return NO_TEXTS
+    items = b"".join(map(field, texts))
+    return _sized(struct.pack(">iiiii", 1, 0, _TEXT_OID, len(texts), 1) + items)
 
 
-def _field(text: str) -> bytes:
+def field(text: str) -> bytes:
+    """Returns a field of type text."""
     return _sized(text.encode())
 
 

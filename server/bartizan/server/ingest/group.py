@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
-from bartizan.server.ingest.batch import Batch, Outcome
+from bartizan.server.ingest.batch import Batch, Outcome, Prepared
 from bartizan.server.ingest.document import quarantine_document
-from bartizan.server.ingest.prepare import Prepared
 from bartizan.server.ingest.summary import MINUTE_NS, Known, Summary, TraceKey
 from bartizan.server.store import writing
 from bartizan.server.store.clock import from_ns
@@ -109,9 +108,7 @@ class Group:
         if spans:
             await self._write(spans, summary, known)
 
-    async def _stored(
-        self, spans: Sequence[Prepared], known: dict[TraceKey, Known]
-    ) -> set[bytes]:
+    async def _stored(self, spans: Sequence[Prepared], known: dict[TraceKey, Known]) -> set[bytes]:
         if self._thorough:
             return await writing.stored_spans(self._connection, [span.key for span in spans])
         keys = [span.key for span in spans if (span.project_id, span.record.trace_id) in known]

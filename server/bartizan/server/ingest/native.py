@@ -41,6 +41,7 @@ class NativeConverter:
 
     def __init__(self) -> None:
         self._dims: dict[tuple[str | int, ...], Dims] = {}
+        self._tags: dict[tuple[str, ...], list[str]] = {}
 
     def slices(
         self, spans: Sequence[common_pb2.Span], now_ns: int
@@ -93,7 +94,7 @@ class NativeConverter:
                 _text(span.user_id, "user_id", 256),
                 _text(span.session_id, "session_id", 256),
                 _text(span.status_message, "status_message"),
-                checks.clean_tags(tags) if tags else [],
+                self._tags_of(tags) if tags else [],
                 input_tokens,
                 output_tokens,
                 cache_read,
@@ -112,6 +113,15 @@ class NativeConverter:
                 _links(links) if links else [],
             ),
         )
+
+    def _tags_of(self, tags: Sequence[str]) -> list[str]:
+        key = tuple(tags[:])
+        known = self._tags.get(key)
+        if known is None:
+            if len(self._tags) >= MAX_KNOWN_DIMS:
+                self._tags.clear()
+            known = self._tags[key] = checks.clean_tags(key)
+        return known
 
     def _dims_of(self, span: common_pb2.Span) -> Dims:
         key = (
@@ -169,16 +179,19 @@ def _usage(usage: common_pb2.TokenUsage) -> tuple[int, int, int, int, int]:
 
 
 def _cost(cost: common_pb2.Cost) -> tuple[int, float, str, int, str]:
-    amount = checks.check_cost(cost.amount, "cost.amount")
-    currency = cost.currency
+    amount, currency, source = cost.amount, cost.currency, cost.source
+    if not 0 <= amount <= checks.MAX_COST:
+        checks.check_cost(amount, "cost.amount")
+    if not 0 <= source <= common_pb2.COST_SOURCE_LOCAL:
+        checks.known(source, common_pb2.CostSource, "cost.source")
     if currency and not (len(currency) == 3 and currency.isascii() and currency.isupper()):
         raise Rejection(Reason.REJECT_REASON_MALFORMED, "cost.currency", "must be an ISO 4217 code")
     return (
         checks.nano_usd(amount, currency),
         amount,
         currency,
-        checks.known(cost.source, common_pb2.CostSource, "cost.source"),
-        checks.check_text(cost.price_table, "cost.price_table", 64),
+        source,
+        _text(cost.price_table, "cost.price_table", 64),
     )
 
 
@@ -198,7 +211,8 @@ def _messages(
     messages: Sequence[common_pb2.Message], field: str, default_role: int
 ) -> list[Message]:
     result: list[Message] = []
-    for message in messages:
+    # A slice is a list, and three times as fast to go through as the field itself.
+    for message in messages[:]:
         role, content = message.role, message.content
         name, call_id, mime_type = message.name, message.tool_call_id, message.mime_type
         if not 0 <= role <= common_pb2.ROLE_RETRIEVED or "\0" in content:

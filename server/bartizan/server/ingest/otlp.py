@@ -1,6 +1,6 @@
 """Turns an OTLP trace export into span records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -28,6 +28,17 @@ class Converted(NamedTuple):
     indexes: list[int]
     refused: list[Refused]
 
+    @property
+    def spans(self) -> int:
+        """How many spans they were."""
+        return len(self.records) + len(self.refused)
+
+    def extend(self, more: "Converted") -> None:
+        """Adds the spans that follow."""
+        self.records.extend(more.records)
+        self.indexes.extend(more.indexes)
+        self.refused.extend(more.refused)
+
 
 def convert(request: Any, now_ns: int) -> tuple[list[SpanRecord], list[int], list[Refused]]:
     """Returns the records of a request, their flat places in it, and refusals.
@@ -37,8 +48,7 @@ def convert(request: Any, now_ns: int) -> tuple[list[SpanRecord], list[int], lis
     """
     whole = Converted([], [], [])
     for part in slices(request, now_ns):
-        for so_far, more in zip(whole, part, strict=True):
-            so_far.extend(more)  # type: ignore[attr-defined]
+        whole.extend(part)
     refuse_other_signals(request, whole)
     return whole
 
@@ -50,27 +60,33 @@ def slices(request: Any, now_ns: int, slice_spans: int = SLICE) -> Iterator[Conv
     """
     reader = SpanReader(now_ns)
     part = Converted([], [], [])
-    index = 0
-    for steps, (span, origin) in enumerate(_spans(loose(request)), 1):
-        if span is not None:
-            _convert_one(reader, span, origin, index, part)
-            index += 1
+    first = 0
+    for steps, (spans, origin) in enumerate(_groups(loose(request)), 1):
+        for index, span in enumerate(spans, first):
+            try:
+                if isinstance(origin, Rejection):
+                    raise origin
+                part.records.append(reader.record(span, origin))
+                part.indexes.append(index)
+            except Rejection as error:
+                part.refused.append(Refused(index, error.reason, error.field, error.detail))
+            if part.spans >= slice_spans:
+                yield part
+                part = Converted([], [], [])
+        first += len(spans)
         if steps % slice_spans == 0:
             yield part
             part = Converted([], [], [])
     yield part
 
 
-def _spans(request: Any) -> Iterator[tuple[Any, Origin | Rejection]]:
-    """Yields each span with its origin; for the time they take, resources and scopes too."""
+def _groups(request: Any) -> Iterator[tuple[Sequence[Any], Origin | Rejection]]:
+    """Yields the spans of each scope with their origin; a resource without scopes has none."""
     for resource_spans in request.resource_spans:
         resource = _resource_origin(resource_spans.resource)
-        yield None, resource
+        yield (), resource
         for scope_spans in resource_spans.scope_spans:
-            origin = _scope_origin(resource, scope_spans.scope)
-            yield None, origin
-            for span in scope_spans.spans:
-                yield span, origin
+            yield scope_spans.spans, _scope_origin(resource, scope_spans.scope)
 
 
 def _resource_origin(resource: Any) -> Origin | Rejection:
@@ -85,18 +101,6 @@ def _scope_origin(origin: Origin | Rejection, scope: Any) -> Origin | Rejection:
         return origin if isinstance(origin, Rejection) else origin.of_scope(scope)
     except Rejection as error:
         return error
-
-
-def _convert_one(
-    reader: SpanReader, span: Any, origin: Origin | Rejection, index: int, part: Converted
-) -> None:
-    try:
-        if isinstance(origin, Rejection):
-            raise origin
-        part.records.append(reader.record(span, origin))
-        part.indexes.append(index)
-    except Rejection as error:
-        part.refused.append(Refused(index, error.reason, error.field, error.detail))
 
 
 def refuse_other_signals(request: Any, converted: Converted) -> None:

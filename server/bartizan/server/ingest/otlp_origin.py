@@ -10,7 +10,7 @@ from bartizan.server.ingest.semconv.attributes import (
     pairs,
     read_of_resource,
 )
-from bartizan.server.ingest.semconv.table import FIELDS
+from bartizan.server.ingest.semconv.table import FIELDS, UNKNOWN
 from bartizan.server.ingest.span import Json
 
 
@@ -25,7 +25,7 @@ class Origin:
 
     def __init__(self, resource: Any) -> None:
         """Raises Rejection when an attribute of the resource is not storable."""
-        self.values: list[Any] = [None] * FIELDS
+        self.values: list[Any] = list(UNKNOWN)
         self.reads: list[Read | None] = [None] * FIELDS
         self.attributes: dict[str, Json] = {}
         check_count(len(resource.attributes), MAX_ATTRIBUTES, "resource.attributes")

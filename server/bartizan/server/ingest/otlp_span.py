@@ -5,8 +5,10 @@ from typing import Any
 
 from bartizan.server.ingest import checks
 from bartizan.server.ingest.checks import (
+    MAX_ATTRIBUTES,
     MAX_LENGTH,
     MAX_PART_ATTRIBUTES,
+    MAX_STATUS_MESSAGE,
     MIN_START_NS,
     Reason,
     Rejection,
@@ -17,29 +19,26 @@ from bartizan.server.ingest.semconv.attributes import (
     OTHER,
     Read,
     decoded,
+    filed,
     located,
     pairs,
     read,
 )
-from bartizan.server.ingest.semconv.content import Chooser
+from bartizan.server.ingest.semconv.content import Chooser, choose_plain
 from bartizan.server.ingest.semconv.table import (
     AGENT,
-    COST,
+    DIMS,
     ENTITY_NAME,
-    ENVIRONMENT,
+    ENTITY_RANK,
     ERROR_TYPE,
     FIRST_TOKEN,
     KIND,
-    MACHINE,
     MODEL,
-    PROVIDER,
-    ROWS,
     SESSION_ID,
+    STATUS,
     TAGS,
     TOOL_NAME,
-    TOTAL_TOKENS,
     USER_ID,
-    WORKSPACE,
 )
 from bartizan.server.ingest.semconv.usage import settle_cost, settle_usage
 from bartizan.server.ingest.span import NANOS, Dims, Event, Json, Link, SpanRecord
@@ -51,6 +50,7 @@ MAX_RAW_EVENTS = checks.MAX_EVENTS + checks.MAX_MESSAGES
 """Before those that carry messages are taken out."""
 MAX_KNOWN_BYTES = 128
 """Attributes longer than this are hardly ever met again, so their reading is not kept."""
+MAX_KNOWN = 4_096
 MAX_EVENT_NAME = 256
 LONG_NS = 3600 * NANOS
 """Spans that are longer, or run ahead of our clock, get the full check of their times."""
@@ -60,7 +60,8 @@ _OTEL_KINDS = ("", "", "server", "client", "producer", "consumer")
 """By number. Nothing is said of UNSPECIFIED and INTERNAL, which SDKs send by default."""
 _LLM = common_pb2.SPAN_KIND_LLM
 _TOOL = common_pb2.SPAN_KIND_TOOL
-_AGENT = common_pb2.SPAN_KIND_AGENT
+_ENTITIES = {common_pb2.SPAN_KIND_AGENT: AGENT, _TOOL: TOOL_NAME}
+_MAX_NAME = MAX_LENGTH["name"]
 _NO_TRACE = bytes(16)
 _NO_SPAN = bytes(8)
 
@@ -75,7 +76,7 @@ class SpanReader:
 
     def record(self, span: Any, origin: Origin) -> SpanRecord:
         """Returns the record of one span; raises Rejection."""
-        trace_id, span_id = span.trace_id, span.span_id
+        trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
         if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
             checks.check_id(trace_id, 16, "trace_id")
             checks.check_id(span_id, 8, "span_id")
@@ -86,42 +87,43 @@ class SpanReader:
         content: dict[str, Json] = {}
         flat: dict[str, Json] = {}
         reads = self._read_attributes(span, origin, values, attributes, content, flat)
-        name = _text(span.name, "name", MAX_LENGTH["name"], attributes, "otel.span.name")
-        status_message = self._read_rest(span, attributes)
-        events = self._events(span.events, start_ns) if span.events else []
-        kind = values[KIND] or _guessed_kind(values)
-        if ENTITY_NAME in content:
-            _name_entity(kind, values, content)
-        chooser = Chooser(content, flat, attributes, events)
-        messages_in, messages_out = chooser.choose(kind, values[TOOL_NAME] or "")
-        events = chooser.events
-        attributes.update(content)
-        attributes.update(flat)
-        checks.check_count(len(attributes), checks.MAX_ATTRIBUTES, "attributes")
-        checks.check_count(len(events), checks.MAX_EVENTS, "events")
+        name, status_message = self._read_rest(span, values, attributes)
+        if ENTITY_NAME in content and values[KIND] in _ENTITIES:
+            place(_entity(values[KIND], content), values, reads, attributes)
+        events = self._events(span.events, start_ns, values) if span.events else []
+        chosen = None if flat or events else choose_plain(content, attributes)
+        if chosen is None:
+            chooser = Chooser(content, flat, attributes, events)
+            chosen = chooser.choose(values)
+            events = chooser.events
+        usage = settle_usage(values, reads, attributes)
+        cost = settle_cost(values, reads)
+        if len(attributes) > MAX_ATTRIBUTES:
+            checks.check_count(len(attributes), MAX_ATTRIBUTES, "attributes")
+        links = span.links
+        # Past the named tuple's own constructor, which costs as much again as the tuple.
         return _new(
             SpanRecord,
             (
                 trace_id,
                 span_id,
-                _parent(span.parent_span_id),
+                _parent(parent_id) if parent_id else b"",
                 start_ns,
                 end_ns,
                 name,
-                self._dims_of(values, events, kind, span.status.code),
-                values[USER_ID] or "",
-                values[SESSION_ID] or "",
+                self._dims_of(tuple(values[DIMS])),
+                values[USER_ID],
+                values[SESSION_ID],
                 status_message,
                 values[TAGS] or [],
-                *_usage(values, reads, attributes),
-                *_cost(values, reads),
+                *usage,
+                *cost,
                 "",
-                values[FIRST_TOKEN] or 0,
-                messages_in,
-                messages_out,
+                values[FIRST_TOKEN],
+                *chosen,
                 attributes,
                 events,
-                _links(span.links) if span.links else [],
+                _links(links) if links else [],
             ),
         )
 
@@ -135,15 +137,14 @@ class SpanReader:
         flat: dict[str, Json],
     ) -> list[Read | None]:
         reads = origin.reads.copy()
-        known = self._known
-        checks.check_count(len(span.attributes), MAX_RAW_ATTRIBUTES, "attributes")
-        for raw in span.attributes:
-            found = (known.get(raw) if len(raw) <= MAX_KNOWN_BYTES else None) or self._read(
-                raw, span
-            )
+        known = self._known.get
+        raws = span.attributes
+        checks.check_count(len(raws), MAX_RAW_ATTRIBUTES, "attributes")
+        for raw in raws:
+            found = known(raw) or self._read(raw, span)
             field = found[0]
             if field >= 0:
-                if values[field] is None and found[4]:
+                if reads[field] is None and found[4]:
                     values[field] = found[2]
                     reads[field] = found
                 else:
@@ -162,42 +163,45 @@ class SpanReader:
         except Rejection as error:
             raise located(error, f"attributes[{list(span.attributes).index(raw)}]") from None
         if len(raw) <= MAX_KNOWN_BYTES:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
             self._known[raw] = found
         return found
 
-    def _read_rest(self, span: Any, attributes: dict[str, Json]) -> str:
-        otel_kind = span.kind
-        if not 0 <= otel_kind < len(_OTEL_KINDS):
-            raise Rejection(
-                Reason.REJECT_REASON_UNKNOWN_ENUM, "kind", f"the value {otel_kind} is not known"
-            )
-        if otel_kind > 1:
-            attributes["otel.span.kind"] = _OTEL_KINDS[otel_kind]
+    def _read_rest(
+        self, span: Any, values: list[Any], attributes: dict[str, Json]
+    ) -> tuple[str, str]:
+        """Reads name, status and what else OTLP has of its own."""
+        otel_kind, status = span.kind, span.status
+        code, message = status.code, status.message
+        if otel_kind > 1 or otel_kind < 0:
+            attributes["otel.span.kind"] = _otel_kind(otel_kind)
         if span.trace_state:
             attributes["otel.trace_state"] = decoded(span.trace_state, "trace_state")
         if span.dropped_attributes_count:
             attributes["otel.dropped_attributes_count"] = span.dropped_attributes_count
-        return _text(
-            span.status.message,
-            "status_message",
-            checks.MAX_STATUS_MESSAGE,
-            attributes,
-            "otel.status_description",
-        )
+        if code:
+            checks.known(code, common_pb2.StatusCode, "status")
+        values[STATUS] = code
+        if not values[KIND]:
+            values[KIND] = _guessed_kind(values)
+        name = decoded(span.name, "name")
+        if len(name) > _MAX_NAME:
+            name, attributes["otel.span.name"] = name[:_MAX_NAME], name
+        text = decoded(message, "status_message") if message else ""
+        if len(text) > MAX_STATUS_MESSAGE:
+            text, attributes["otel.status_description"] = text[:MAX_STATUS_MESSAGE], text
+        return name, text
 
-    def _dims_of(self, values: list[Any], events: list[Event], kind: int, status: int) -> Dims:
-        key = (
-            values[AGENT] or "", values[ENVIRONMENT] or "", values[MODEL] or "",
-            values[PROVIDER] or "", values[MACHINE] or "", values[WORKSPACE] or "",
-            values[TOOL_NAME] or "", values[ERROR_TYPE] or _error_type(events), kind, status,
-        )  # fmt: skip
-        dims = self._dims.get(key)
-        if dims is None:
-            checks.known(status, common_pb2.StatusCode, "status")
-            dims = self._dims[key] = Dims(*key)
-        return dims
+    def _dims_of(self, key: tuple[Any, ...]) -> Dims:
+        known = self._dims.get(key)
+        if known is None:
+            if len(self._dims) >= MAX_KNOWN:
+                self._dims.clear()
+            known = self._dims[key] = Dims(*key)
+        return known
 
-    def _events(self, events: Sequence[Any], start_ns: int) -> list[Event]:
+    def _events(self, events: Sequence[Any], start_ns: int, values: list[Any]) -> list[Event]:
         checks.check_count(len(events), MAX_RAW_EVENTS, "events")
         result = []
         for index, event in enumerate(events):
@@ -212,66 +216,41 @@ class SpanReader:
             if len(name) > MAX_EVENT_NAME:
                 attributes["otel.event.name"] = name
             result.append(Event(name[:MAX_EVENT_NAME], time_ns, attributes))
+            if name == "exception" and not values[ERROR_TYPE]:
+                values[ERROR_TYPE] = _error_type(attributes)
         return result
 
 
-def _usage(
-    values: list[Any], reads: list[Read | None], attributes: dict[str, Json]
-) -> tuple[int, ...]:
-    usage = settle_usage(values)
-    total = reads[TOTAL_TOKENS]
-    if total is not None and total.value != usage.input + usage.output:
-        attributes[total.key] = total.value
-    return usage
+def _entity(kind: int, content: dict[str, Json]) -> Read:
+    # An AGENT is better known by its own name than by that of the service it runs in.
+    return filed(ENTITY_NAME, _ENTITIES[kind], ENTITY_RANK, content.pop(ENTITY_NAME))
 
 
-def _cost(values: list[Any], reads: list[Read | None]) -> tuple[Any, ...]:
-    amount = reads[COST]
-    return settle_cost(values, amount.key if amount is not None else "")
+def _otel_kind(number: int) -> str:
+    if not 0 <= number < len(_OTEL_KINDS):
+        raise Rejection(
+            Reason.REJECT_REASON_UNKNOWN_ENUM, "kind", f"the value {number} is not known"
+        )
+    return _OTEL_KINDS[number]
 
 
 def _guessed_kind(values: list[Any]) -> int:
     """Old instrumentations name no kind, but only model calls have a model."""
-    if values[MODEL] is not None:
+    if values[MODEL]:
         return _LLM
-    return _TOOL if values[TOOL_NAME] is not None else 0
+    return _TOOL if values[TOOL_NAME] else 0
 
 
-def _name_entity(kind: int, values: list[Any], content: dict[str, Json]) -> None:
-    if kind not in (_AGENT, _TOOL):
-        return
-    field = AGENT if kind == _AGENT else TOOL_NAME
-    if field == TOOL_NAME and values[field] is not None:
-        return
-    converted = ROWS[field].convert(content[ENTITY_NAME], ENTITY_NAME)
-    if converted is not None:
-        values[field], whole = converted
-        if whole:
-            del content[ENTITY_NAME]
-
-
-def _error_type(events: list[Event]) -> str:
-    for event in events:
-        if event.name == "exception":
-            found = event.attributes.get("exception.type")
-            if isinstance(found, str):
-                return found[: MAX_LENGTH["error_type"]]
-    return ""
+def _error_type(attributes: dict[str, Json]) -> str:
+    found = attributes.get("exception.type")
+    return found[: MAX_LENGTH["error_type"]] if isinstance(found, str) else ""
 
 
 def _parent(raw: bytes) -> bytes:
     # Some exporters send eight zero bytes for the parent of a root.
-    if not raw or raw == _NO_SPAN:
+    if raw == _NO_SPAN:
         return b""
-    return checks.check_id(raw, 8, "parent_span_id")
-
-
-def _text(raw: bytes, field: str, limit: int, attributes: dict[str, Json], whole_key: str) -> str:
-    text = decoded(raw, field)
-    if len(text) > limit:
-        attributes[whole_key] = text
-        return text[:limit]
-    return text
+    return raw if len(raw) == 8 else checks.check_id(raw, 8, "parent_span_id")
 
 
 def _links(links: Sequence[Any]) -> list[Link]:

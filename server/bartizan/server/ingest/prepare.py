@@ -1,27 +1,13 @@
 """Makes a judged batch ready for the writer: all work that needs no database is done here."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from bartizan.plugins.decision import Decision
-from bartizan.server.ingest.batch import Batch
+from bartizan.server.ingest.batch import Batch, Prepared
 from bartizan.server.ingest.encode import Encoder, timestamp
-from bartizan.server.ingest.span import SpanRecord
 
 NO_DECISIONS: tuple[Decision, ...] = ()
 MAX_FINDINGS = 2**15 - 1
-
-
-class Prepared(NamedTuple):
-    """One span that only needs to be written."""
-
-    key: bytes
-    """What the span is known by: trace id, span id, project."""
-    project_id: int
-    record: SpanRecord
-    decisions: Sequence[Decision]
-    span_row: bytes
-    payload_row: bytes | None
 
 
 def prepare(batch: Batch, encoder: Encoder, now_ns: int) -> list[Prepared]:

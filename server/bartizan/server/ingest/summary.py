@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from bartizan.plugins.decision import Decision
+from bartizan.server.ingest.batch import Prepared
 from bartizan.server.ingest.latency import bucket_of
-from bartizan.server.ingest.prepare import Prepared
 from bartizan.server.ingest.span import NANOS, Dims, SpanRecord
 from bartizan.v1 import common_pb2
 

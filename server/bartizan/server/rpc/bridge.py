@@ -5,16 +5,16 @@ INVALID_ARGUMENT with details, where gRPC itself would answer INTERNAL.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 import grpc
 from google.protobuf.message import Message
 
 from bartizan.plugins.errors import BartizanError
 from bartizan.server.rpc.call import Call, Service
-from bartizan.server.rpc.gate import Gate
+from bartizan.server.rpc.gate import Gate, told_apart
 from bartizan.server.rpc.methods import Method, methods_of
 from bartizan.server.rpc.status import DETAILS_TRAILER, TABLE, status_proto
 from bartizan.server.rpc.write_watch import WRITE_TIMEOUT_SECONDS, WriteWatch
@@ -62,8 +62,7 @@ class _Bridge:
 
     async def _stream_unary(self, _: AsyncIterator[bytes], context: Context) -> bytes:
         async def work(call: Call) -> bytes:
-            async with aclosing(self._requests(context, call)) as requests:
-                return await self._answer(requests, call)
+            return await self._answer(_Requests(self._method, context, call), call)
 
         return await self._serve(context, work)
 
@@ -75,8 +74,7 @@ class _Bridge:
 
     async def _stream_stream(self, _: AsyncIterator[bytes], context: Context) -> None:
         async def work(call: Call) -> None:
-            async with aclosing(self._requests(context, call)) as requests:
-                await self._stream_out(requests, call, context)
+            await self._stream_out(_Requests(self._method, context, call), call, context)
 
         await self._serve(context, work)
 
@@ -85,7 +83,7 @@ class _Bridge:
         try:
             result = await work(await visit.admit())
         except BaseException as error:
-            refusal = visit.leave(error)
+            refusal = visit.leave(told_apart(error))
             if refusal is None:
                 raise
             await _abort(context, refusal, visit.trailers)
@@ -97,13 +95,6 @@ class _Bridge:
     def _request(self, data: bytes, call: Call) -> Message:
         call.request_bytes = len(data)
         return self._method.parse(data)
-
-    async def _requests(self, context: Context, call: Call) -> AsyncGenerator[Message, None]:
-        read, parse = context.read, self._method.parse
-        end: object = grpc.aio.EOF
-        while (data := await read()) is not end:
-            call.request_bytes = len(data)
-            yield parse(data)
 
     async def _answer(self, request: Any, call: Call) -> bytes:
         response: Message = await self._method.handler(request, call)
@@ -119,6 +110,26 @@ class _Bridge:
                 watch.since = now()
                 await write(response.SerializeToString())
                 watch.since = None
+
+
+class _Requests:
+    """The messages of a client, parsed. Not a generator: a service may leave it half read."""
+
+    def __init__(self, method: Method, context: Context, call: Call) -> None:
+        self._read = context.read
+        self._parse = method.parse
+        self._call = call
+        self._end: object = grpc.aio.EOF
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        data = await self._read()
+        if data is self._end:
+            raise StopAsyncIteration
+        self._call.request_bytes = len(data)
+        return self._parse(data)
 
 
 def _metadata(context: Context) -> dict[str, str]:

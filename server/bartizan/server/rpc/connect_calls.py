@@ -10,17 +10,16 @@ from connectrpc.request import RequestContext
 from google.protobuf.message import Message
 from protobuf.wkt import Any as WireAny
 
-from bartizan.plugins.errors import BartizanError, InvalidArgument
-from bartizan.server.rpc.call import Call
-from bartizan.server.rpc.gate import Gate, Visit
-from bartizan.server.rpc.methods import MAX_MESSAGE_BYTES, Method, too_large
-from bartizan.server.rpc.status import (
-    TABLE,
+from bartizan.plugins.errors import (
+    BartizanError,
     DeadlineExceeded,
+    InvalidArgument,
     Unimplemented,
-    http_headers,
-    status_proto,
 )
+from bartizan.server.rpc.call import Call
+from bartizan.server.rpc.gate import Gate, Visit, told_apart
+from bartizan.server.rpc.methods import MAX_MESSAGE_BYTES, Method, too_large
+from bartizan.server.rpc.status import TABLE, http_headers, status_proto
 
 Context = RequestContext[Any, Any]
 
@@ -49,7 +48,7 @@ class Calls:
             call = await visit.admit()
             self._check_shape(method)
         except BaseException as error:
-            refusal = visit.leave(error)
+            refusal = visit.leave(told_apart(error))
             if refusal is None:
                 raise
             raise _connect_error(refusal, context) from None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
-from bartizan.plugins.errors import BartizanError, Overloaded, PermissionDenied
+from bartizan.plugins.errors import BartizanError, Overloaded, PermissionDenied, Unavailable
 from bartizan.server.metrics import Metrics
 from bartizan.server.rpc.call import Authenticator, Call, Principal, Scope
 from bartizan.server.rpc.methods import Method
@@ -89,6 +89,18 @@ class Visit:
     def _count_stream(self, step: int) -> None:
         if self._method.client_streaming or self._method.server_streaming:
             self._gate.metrics.streams_open.labels(self._method.name).inc(step)
+
+
+def told_apart(error: BaseException) -> BaseException:
+    """Returns Unavailable in place of a cancellation that did not come from the caller.
+
+    It is work inside the server that was given up, at a shutdown mostly. Nobody has ended the call,
+    so its caller waits for an answer.
+    """
+    task = asyncio.current_task()
+    if not isinstance(error, asyncio.CancelledError) or task is None or task.cancelling():
+        return error
+    return Unavailable("WORK_CANCELLED", "the server gave this work up; try again")
 
 
 def _echo(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import math
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import grpc
 import structlog
@@ -56,18 +56,6 @@ TABLE: Mapping[Code, Faces] = {
     Code.UNIMPLEMENTED: Faces(_G.UNIMPLEMENTED, _C.UNIMPLEMENTED, _H.NOT_IMPLEMENTED),
     Code.INTERNAL: Faces(_G.INTERNAL, _C.INTERNAL, _H.INTERNAL_SERVER_ERROR),
 }
-
-
-class Unimplemented(BartizanError):
-    """Raised when a door cannot carry a method."""
-
-    code: ClassVar[Code] = Code.UNIMPLEMENTED
-
-
-class DeadlineExceeded(BartizanError):
-    """Raised when a call outlasts the time that its caller gave it."""
-
-    code: ClassVar[Code] = Code.DEADLINE_EXCEEDED
 
 
 def known(error: Exception, method: str) -> BartizanError:

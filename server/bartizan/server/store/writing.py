@@ -6,7 +6,13 @@ from typing import Any
 
 from asyncpg.pgproto.pgproto import UUID
 
-from bartizan.server.ingest.encode import HEADER, PAYLOAD_COLUMNS, SPAN_COLUMNS, TRAILER
+from bartizan.server.ingest.encode import (
+    HEADER,
+    PAYLOAD_COLUMNS,
+    SPAN_COLUMNS,
+    TRAILER,
+    trace_row,
+)
 from bartizan.server.ingest.span import NANOS
 from bartizan.server.ingest.summary import (
     Known,
@@ -37,7 +43,7 @@ SETTINGS = (
 
 async def configure(connection: Connection) -> None:
     """Gives a new connection the settings that the writer counts on."""
-    for statement in SETTINGS:
+    for statement in (*SETTINGS, sql.TRACE_DELTAS):
         await connection.execute(statement)
 
 
@@ -127,9 +133,9 @@ async def add_to_traces(
     connection: Connection, traces: Mapping[TraceKey, TraceDelta]
 ) -> set[TraceKey]:
     """Adds to the summaries of traces; returns those that were not there before."""
-    # In one order for all writers, so that no two wait for each other.
-    rows = [_trace_row(key, traces[key]) for key in sorted(traces)]
-    inserted = await connection.fetch(sql.ADD_TO_TRACES, *_columns(rows))
+    rows = b"".join(trace_row(key, delta) for key, delta in traces.items())
+    await _copy(connection, "trace_deltas", sql.TRACE_COLUMNS, rows)
+    inserted = await connection.fetch(sql.ADD_TO_TRACES)
     return {(row[0], row[1].bytes) for row in inserted if row[2]}
 
 
@@ -187,17 +193,6 @@ async def quarantine(
 async def last_seq(connection: Connection, project_id: int, stream_id: str) -> int:
     """Returns the highest committed seq of a stream; 0 for one that is not known."""
     return int(await connection.fetchval(sql.LAST_SEQ, project_id, stream_id) or 0)
-
-
-def _trace_row(key: TraceKey, delta: TraceDelta) -> tuple[Any, ...]:
-    project_id, trace_id = key
-    return (
-        project_id, UUID(trace_id), from_ns(delta.start_ns), from_ns(delta.end_ns),
-        delta.root_status >= 0, max(delta.root_status, 0), delta.display_name,
-        delta.user_id, delta.session_id, delta.dims.environment, delta.dims.machine,
-        delta.dims.workspace, _array(delta.agents), _array(delta.models), _array(delta.tags),
-        _array(delta.categories), *delta.values(),
-    )  # fmt: skip
 
 
 def _session_row(key: SessionKey, delta: SessionDelta) -> tuple[Any, ...]:

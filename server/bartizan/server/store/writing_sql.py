@@ -47,30 +47,22 @@ JOIN spans AS s USING (project_id, trace_id, span_id)
 WHERE s.start_time BETWEEN $4 AND $5
 """
 
+TRACE_COLUMNS = (
+    "project_id", "trace_id", "start_time", "end_time", "root_seen", "root_status", *TOTALS,
+    "display_name", "user_id", "session_id", "environment", "machine", "workspace", "agents",
+    "models", "tags", "categories",
+)  # fmt: skip
+_TRACE_COLUMNS = ", ".join(TRACE_COLUMNS)
+
+TRACE_DELTAS = f"""
+CREATE TEMPORARY TABLE trace_deltas ON COMMIT DELETE ROWS AS
+SELECT {_TRACE_COLUMNS} FROM traces WITH NO DATA
+"""
+
 ADD_TO_TRACES = f"""
-INSERT INTO traces AS t (
-    project_id, trace_id, start_time, end_time, root_seen, root_status, display_name, user_id,
-    session_id, environment, machine, workspace, agents, models, tags, categories, {_TOTALS},
-    update_time, update_xid
-)
-SELECT project_id, trace_id, start_time, end_time, root_seen, root_status, display_name, user_id,
-    session_id, environment, machine, workspace, agents::text[], models::text[], tags::text[],
-    categories::text[], {_TOTALS}, now(), pg_current_xact_id()::text::bigint
-FROM unnest({
-    _parameters(
-        "int",
-        "uuid",
-        "timestamptz",
-        "timestamptz",
-        "bool",
-        "smallint",
-        *["text"] * 10,
-        *["bigint"] * 9,
-    )
-}) AS k (
-    project_id, trace_id, start_time, end_time, root_seen, root_status, display_name, user_id,
-    session_id, environment, machine, workspace, agents, models, tags, categories, {_TOTALS}
-)
+INSERT INTO traces AS t ({_TRACE_COLUMNS}, update_time, update_xid)
+SELECT {_TRACE_COLUMNS}, now(), pg_current_xact_id()::text::bigint
+FROM trace_deltas ORDER BY project_id, trace_id
 ON CONFLICT (project_id, trace_id) DO UPDATE SET
     display_name = CASE WHEN t.root_seen
             OR NOT excluded.root_seen AND excluded.start_time >= t.start_time

@@ -14,7 +14,14 @@ from bartizan.server.ingest.checks import (
     check_count,
     check_json,
 )
-from bartizan.server.ingest.semconv.table import CONTENT, FLAT, OF_RESOURCE, ROWS, SOURCES
+from bartizan.server.ingest.semconv.table import (
+    CONTENT,
+    FLAT,
+    OF_RESOURCE,
+    RESOURCE_RANK,
+    ROWS,
+    SOURCES,
+)
 from bartizan.server.ingest.span import Json
 
 MAX_KEY_CHARS = 256
@@ -29,9 +36,10 @@ _from_string = KeyValue.FromString
 _new = tuple.__new__
 
 
-_KNOWN_KEYS: dict[bytes, tuple[str, tuple[int, int]]] = {
-    key.encode(): (key, SOURCES.get(key, (IN_CONTENT, 0))) for key in (*SOURCES, *CONTENT)
+_KNOWN_KEYS: dict[bytes, tuple[str, int, int]] = {
+    key.encode(): (key, *SOURCES.get(key, (IN_CONTENT, 0))) for key in (*SOURCES, *CONTENT)
 }
+_MAX_HEADERS = 4096
 
 
 def _text_headers(sizes: int) -> list[bytes]:
@@ -44,7 +52,7 @@ def _text_headers(sizes: int) -> list[bytes]:
     return headers
 
 
-_HEADERS = _text_headers(4096)
+_HEADERS = _text_headers(_MAX_HEADERS)
 
 
 class Read(NamedTuple):
@@ -62,14 +70,28 @@ class Read(NamedTuple):
 
 
 def read(raw: bytes) -> Read:
-    """Returns what one encoded KeyValue says; raises Rejection, its field empty if unmapped."""
-    short = _read_text(raw)
-    if short is None:
-        key, original = pair(raw)
-        source = SOURCES.get(key) or (_place(key), 0)
-    else:
-        key, original, source = short
-    place, rank = source
+    """Returns what one encoded KeyValue says; raises Rejection, its field empty if unmapped.
+
+    Mapped texts whose bytes are as every encoder writes them are read without a decoder.
+    """
+    if len(raw) > 3 and raw[0] == 10 and raw[1] < 128:
+        end = raw[1] + 2
+        known = _KNOWN_KEYS.get(raw[2:end])
+        size = len(raw) - end
+        if known is not None and size < _MAX_HEADERS:
+            header = _HEADERS[size]
+            if raw.startswith(header, end):
+                text = raw[end + len(header) :]
+                if text.isascii() and b"\0" not in text:
+                    key, place, rank = known
+                    return filed(key, place, rank, text.decode())
+    key, value = pair(raw)
+    place, rank = SOURCES.get(key) or (_place(key), 0)
+    return filed(key, place, rank, value)
+
+
+def filed(key: str, place: int, rank: int, original: Json) -> Read:
+    """Returns an attribute with its value converted to what its place takes; raises Rejection."""
     if place < 0:
         return _new(Read, (place, key, original, original, True, 0))
     converted = ROWS[place].convert(original, key)
@@ -79,28 +101,12 @@ def read(raw: bytes) -> Read:
     return _new(Read, (place, key, value, original, whole, rank))
 
 
-def _read_text(raw: bytes) -> tuple[str, str, tuple[int, int]] | None:
-    """Reads a mapped text whose bytes are as every encoder writes them: half of the hot path."""
-    if len(raw) < 4 or raw[0] != 10 or raw[1] > 127:
-        return None
-    end = raw[1] + 2
-    known = _KNOWN_KEYS.get(raw[2:end])
-    size = len(raw) - end
-    if known is None or size >= len(_HEADERS):
-        return None
-    header = _HEADERS[size]
-    text = raw[end + len(header) :]
-    if not raw.startswith(header, end) or not text.isascii() or 0 in text:
-        return None
-    return known[0], text.decode(), known[1]
-
-
 def read_of_resource(raw: bytes) -> Read:
     """Returns what an attribute of a resource says: its own place comes after any of a span."""
     found = read(raw)
     key = f"resource.{found.key}"
     if found.place in OF_RESOURCE:
-        return found._replace(key=key, rank=found.rank + 100)
+        return found._replace(key=key, rank=found.rank + RESOURCE_RANK)
     return Read(OTHER, key, found.original, found.original, True, 0)
 
 

@@ -1,8 +1,9 @@
 """Chooses, of all the places where a span may carry its messages, those that count."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from bartizan.server.ingest.checks import MAX_MESSAGES, check_count, check_json
+from bartizan.server.ingest.checks import MAX_EVENTS, MAX_MESSAGES, check_count, check_json
 from bartizan.server.ingest.semconv import events as carried
 from bartizan.server.ingest.semconv.flattened import group, nest
 from bartizan.server.ingest.semconv.messages import (
@@ -14,6 +15,7 @@ from bartizan.server.ingest.semconv.messages import (
     USER,
     Reader,
     json_type,
+    plain_messages,
 )
 from bartizan.server.ingest.semconv.table import (
     CALL_ARGUMENTS,
@@ -23,9 +25,13 @@ from bartizan.server.ingest.semconv.table import (
     FINISH_REASONS,
     INPUT,
     INPUT_DOCUMENTS,
+    INPUT_MESSAGES,
+    KIND,
     MIME_TYPES,
     OUTPUT,
+    OUTPUT_MESSAGES,
     SYSTEM_INSTRUCTIONS,
+    TOOL_NAME,
     Form,
     Source,
 )
@@ -40,15 +46,39 @@ _SEARCHES = (common_pb2.SPAN_KIND_RETRIEVER, common_pb2.SPAN_KIND_RERANKER)
 _TEXT_KEYS = ("content", "text", "page_content")
 
 
+def choose_plain(
+    content: dict[str, Json], attributes: dict[str, Json]
+) -> tuple[list[Message], list[Message]] | None:
+    """Returns input and output messages if they are plain texts in today's convention.
+
+    Otherwise returns None, and the choice is for `Chooser`.
+    """
+    if len(content) != 2:
+        return None if content else ([], [])
+    reasons: list[Json] = []
+    inputs = plain_messages(content.get(INPUT_MESSAGES), [])
+    outputs = plain_messages(content.get(OUTPUT_MESSAGES), reasons)
+    if not inputs or not outputs or len(inputs) + len(outputs) > MAX_MESSAGES:
+        return None
+    if reasons and FINISH_REASONS not in attributes:
+        attributes[FINISH_REASONS] = check_json(reasons, FINISH_REASONS)
+    return inputs, outputs
+
+
 class Chooser:
-    """Chooses the messages of one span. What it did not use stays in `content` and `flat`.
+    """Chooses the messages of one span.
 
     Attributes:
-        content: the attributes that the table calls content, by key.
-        flat: the attributes of flattened lists, by key.
+        content: the attributes that the table calls content, by key; used ones are taken out.
+        flat: the attributes of flattened lists, by key; used ones are taken out.
         attributes: gets what messages have no place for.
-        events: the events that are not used up.
+        events: those that are not used up.
     """
+
+    __slots__ = (
+        *("content", "flat", "attributes", "events"),
+        *("_groups", "_carried", "_kind", "_tool_name", "_call_key"),
+    )
 
     def __init__(
         self,
@@ -63,36 +93,31 @@ class Chooser:
         self.events = events
         self._groups = group(flat) if flat else {}
         self._carried = bool(events) and any(e.name.startswith("gen_ai.") for e in events)
-        self._kind = 0
-        self._tool_name = ""
         self._call_key = ""
 
-    def choose(self, kind: int, tool_name: str) -> tuple[list[Message], list[Message]]:
-        """Returns input and output messages of a span of that kind; raises Rejection."""
-        self._kind = kind
-        self._tool_name = tool_name
-        chosen = self._choose_input(), self._choose_output()
+    def choose(self, values: list[Any]) -> tuple[list[Message], list[Message]]:
+        """Returns input and output messages of a span with these typed values.
+
+        What is not used goes to the attributes. Raises Rejection.
+        """
+        self._kind, self._tool_name = values[KIND], values[TOOL_NAME]
+        inputs, outputs = Reader("input", USER), Reader("output", ASSISTANT)
+        if SYSTEM_INSTRUCTIONS in self.content:
+            inputs.read(self.content.pop(SYSTEM_INSTRUCTIONS), SYSTEM)
+        self._read_first(INPUT, inputs)
+        if INPUT_DOCUMENTS in self._groups:
+            self._read_flat(INPUT_DOCUMENTS, inputs)
+        self._read_first(OUTPUT, outputs)
+        if outputs.finish_reasons:
+            self.attributes.setdefault(FINISH_REASONS, outputs.finish_reasons)
         if self._call_key:
             del self.content[self._call_key]
-        return chosen
-
-    def _choose_input(self) -> list[Message]:
-        reader = Reader("input", USER)
-        if SYSTEM_INSTRUCTIONS in self.content:
-            reader.read(self.content.pop(SYSTEM_INSTRUCTIONS), SYSTEM)
-        self._read_first(INPUT, reader)
-        if INPUT_DOCUMENTS in self._groups:
-            self._read_flat(INPUT_DOCUMENTS, reader)
-        check_count(len(reader.messages), MAX_MESSAGES, "input")
-        return reader.messages
-
-    def _choose_output(self) -> list[Message]:
-        reader = Reader("output", ASSISTANT)
-        self._read_first(OUTPUT, reader)
-        if reader.finish_reasons:
-            self.attributes.setdefault(FINISH_REASONS, list(reader.finish_reasons))
-        check_count(len(reader.messages), MAX_MESSAGES, "output")
-        return reader.messages
+        self.attributes.update(self.content)
+        self.attributes.update(self.flat)
+        check_count(len(self.events), MAX_EVENTS, "events")
+        check_count(len(inputs.messages), MAX_MESSAGES, "input")
+        check_count(len(outputs.messages), MAX_MESSAGES, "output")
+        return inputs.messages, outputs.messages
 
     def _read_first(self, sources: Iterable[Source], reader: Reader) -> None:
         content, groups = self.content, self._groups

@@ -17,7 +17,7 @@ today's and the older forms), OpenInference (`llm.*`, `input.*`, `tool.*`, …) 
 Raise `MAP_VERSION` with every change of meaning.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bartizan.server.ingest.semconv import convert
 from bartizan.v1 import common_pb2
@@ -98,31 +98,36 @@ class Row(NamedTuple):
     sources: tuple[str, ...]
 
 
-KIND = 0
-MODEL = 1
-PROVIDER = 2
-AGENT = 3
-TOOL_NAME = 4
-ENVIRONMENT = 5
-MACHINE = 6
-WORKSPACE = 7
-ERROR_TYPE = 8
-USER_ID = 9
-SESSION_ID = 10
-TAGS = 11
+# The first ten in the order of `Dims`, so that they are one with a slice.
+AGENT = 0
+ENVIRONMENT = 1
+MODEL = 2
+PROVIDER = 3
+MACHINE = 4
+WORKSPACE = 5
+TOOL_NAME = 6
+ERROR_TYPE = 7
+KIND = 8
+STATUS = 9
+USER_ID = 10
+SESSION_ID = 11
 FIRST_TOKEN = 12
-INPUT_TOKENS = 13
-OUTPUT_TOKENS = 14
-TOTAL_TOKENS = 15
-CACHE_READ = 16
-CACHE_WRITE = 17
-REASONING = 18
-COST = 19
-COST_CURRENCY = 20
-COST_SOURCE = 21
-PROMPT_COST = 22
-COMPLETION_COST = 23
-FIELDS = 24
+TAGS = 13
+INPUT_TOKENS = 14
+OUTPUT_TOKENS = 15
+TOTAL_TOKENS = 16
+CACHE_READ = 17
+CACHE_WRITE = 18
+REASONING = 19
+COST = 20
+COST_CURRENCY = 21
+COST_SOURCE = 22
+PROMPT_COST = 23
+COMPLETION_COST = 24
+FIELDS = 25
+DIMS = slice(AGENT, STATUS + 1)
+UNKNOWN: tuple[Any, ...] = ("",) * KIND + (0, 0, "", "", 0) + (None,) * (FIELDS - TAGS)
+"""The value of each field that no attribute fills."""
 
 _ASSOCIATION = "traceloop.association.properties."
 
@@ -229,6 +234,9 @@ SOURCES: dict[str, tuple[int, int]] = {
 }
 """Attribute key to its field and its rank there; the lower rank wins."""
 
+ENTITY_RANK = 50
+RESOURCE_RANK = 100
+"""Added to the ranks of resource attributes: they come after any of the span."""
 OF_RESOURCE = frozenset({AGENT, ENVIRONMENT, MACHINE, WORKSPACE, USER_ID, SESSION_ID, TAGS})
 """The fields that may come from the resource."""
 
@@ -255,12 +263,14 @@ class Source(NamedTuple):
     key: str
 
 
+INPUT_MESSAGES = "gen_ai.input.messages"
+OUTPUT_MESSAGES = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
 """Goes before the input messages, whatever their source."""
 
 INPUT = (
     Source(Form.FLAT, "llm.input_messages."),
-    Source(Form.MESSAGES, "gen_ai.input.messages"),
+    Source(Form.MESSAGES, INPUT_MESSAGES),
     Source(Form.FLAT, "gen_ai.prompt."),
     Source(Form.EVENTS, "input"),
     Source(Form.FLAT, "llm.prompts."),
@@ -277,7 +287,7 @@ INPUT = (
 
 OUTPUT = (
     Source(Form.FLAT, "llm.output_messages."),
-    Source(Form.MESSAGES, "gen_ai.output.messages"),
+    Source(Form.MESSAGES, OUTPUT_MESSAGES),
     Source(Form.FLAT, "gen_ai.completion."),
     Source(Form.EVENTS, "output"),
     Source(Form.FLAT, "llm.choices."),

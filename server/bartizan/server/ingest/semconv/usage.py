@@ -1,9 +1,10 @@
 """Tokens and money of one span, settled from what its attributes say."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from bartizan.server.ingest.checks import check_cost, check_subset, check_tokens, nano_usd
+from bartizan.server.ingest.semconv.attributes import Read
 from bartizan.server.ingest.semconv.table import (
     CACHE_READ,
     CACHE_WRITE,
@@ -18,33 +19,20 @@ from bartizan.server.ingest.semconv.table import (
     REASONING,
     TOTAL_TOKENS,
 )
+from bartizan.server.ingest.span import Json
 
+Usage = tuple[int, int, int, int, int]
+"""Tokens: input, output, and of these read from a cache, written to one, spent on reasoning."""
+Cost = tuple[int, float | None, str, int]
+"""Billionths of a US dollar, amount as sent, its currency, its source."""
 
-class Usage(NamedTuple):
-    """Counts of tokens; cached ones are a part of the input, reasoning is a part of the output."""
-
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    reasoning: int = 0
-
-
-class Cost(NamedTuple):
-    """What a span cost: in billionths of a US dollar, and as sent."""
-
-    nano_usd: int = 0
-    amount: float | None = None
-    currency: str = ""
-    source: int = 0
-
-
-_new = tuple.__new__
-_NO_COST = Cost()
+_NO_COST: Cost = (0, None, "", 0)
 _NOTHING_SAID = [None] * (FIELDS - COST)
 
 
-def settle_usage(values: Sequence[Any]) -> Usage:
+def settle_usage(
+    values: Sequence[Any], reads: Sequence[Read | None], attributes: dict[str, Json]
+) -> Usage:
     """Returns the counts of tokens; raises Rejection when one is out of bounds.
 
     The conventions say that the whole includes its parts. Some instrumentations report the bare
@@ -53,10 +41,11 @@ def settle_usage(values: Sequence[Any]) -> Usage:
     * the parts are larger than the whole they should be a part of; or
     * a total was sent, and it only comes out when the parts are added.
 
-    A half that was not sent is the total less the other half, and never less than its parts.
+    A half that was not sent is the total less the other half, and never less than its parts. A
+    total that is not the sum in the end goes to `attributes`.
     """
     if not any(values[TOTAL_TOKENS : REASONING + 1]):
-        return _new(Usage, (values[INPUT_TOKENS] or 0, values[OUTPUT_TOKENS] or 0, 0, 0, 0))
+        return values[INPUT_TOKENS] or 0, values[OUTPUT_TOKENS] or 0, 0, 0, 0
     read, write = values[CACHE_READ] or 0, values[CACHE_WRITE] or 0
     reasoning = values[REASONING] or 0
     whole_in, whole_out = _halves(
@@ -70,7 +59,10 @@ def settle_usage(values: Sequence[Any]) -> Usage:
         check_subset(read, whole_in, "usage.cache_read")
         check_subset(write, whole_in, "usage.cache_write")
         check_subset(reasoning, whole_out, "usage.reasoning")
-    return Usage(whole_in, whole_out, read, write, reasoning)
+    total = reads[TOTAL_TOKENS]
+    if total is not None and total.value != whole_in + whole_out:
+        attributes[total.key] = total.value
+    return whole_in, whole_out, read, write, reasoning
 
 
 def _halves(
@@ -100,19 +92,21 @@ def _excluded(
     return add_in, add_out
 
 
-def settle_cost(values: Sequence[Any], amount_key: str) -> Cost:
-    """Returns the cost; `amount_key` is the attribute that the amount came from.
+def settle_cost(values: Sequence[Any], reads: Sequence[Read | None]) -> Cost:
+    """Returns the cost; raises Rejection when its parts add up to an absurd one.
 
     Without a total, the costs of prompt and completion are added. OpenInference's are US dollars.
     """
     if values[COST:] == _NOTHING_SAID:
         return _NO_COST
-    amount = values[COST]
-    parts = [part for part in (values[PROMPT_COST], values[COMPLETION_COST]) if part is not None]
-    if amount is None and not parts:
-        return _NO_COST
-    if amount is None:
+    amount, total = values[COST], reads[COST]
+    if total is None:
+        parts = [
+            part for part in (values[PROMPT_COST], values[COMPLETION_COST]) if part is not None
+        ]
+        if not parts:
+            return _NO_COST
         amount = check_cost(sum(parts), "llm.cost")
-    in_dollars = not amount_key or amount_key.startswith("llm.")
+    in_dollars = total is None or total.key.startswith("llm.")
     currency = "USD" if in_dollars else values[COST_CURRENCY] or ""
-    return Cost(nano_usd(amount, currency), amount, currency, values[COST_SOURCE] or 0)
+    return nano_usd(amount, currency), amount, currency, values[COST_SOURCE] or 0
