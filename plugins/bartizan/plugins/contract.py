@@ -8,7 +8,7 @@ frozen values back. Deadlines, retries, metrics and what to do about a failure a
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Role(StrEnum):
@@ -24,8 +24,7 @@ class Role(StrEnum):
     """Everything else a span says: names, attributes, events, error texts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One text to look at."""
 
     role: Role

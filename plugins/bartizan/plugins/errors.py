@@ -115,6 +115,18 @@ class Unavailable(BartizanError):
     retryable = True
 
 
+class DeadlineExceeded(BartizanError):
+    """Raised when somebody took longer than allowed."""
+
+    code = Code.DEADLINE_EXCEEDED
+
+
+class Unimplemented(BartizanError):
+    """Raised when a door cannot carry a method."""
+
+    code = Code.UNIMPLEMENTED
+
+
 class ConfigError(BartizanError):
     """Raised when a configuration, rule or plugin document is wrong. Ends a start with code 2."""
 

@@ -70,6 +70,13 @@ class Metrics:
             "rule",
             "code",
         )
+        self.findings = self._counter(
+            "bartizan_findings",
+            "Findings that rules acted on, or in shadow mode would have.",
+            "rule",
+            "action",
+            "shadow",
+        )
         self.rule_seconds = self._histogram(
             "bartizan_rule_seconds", "Time a rule took for one batch.", _FAST_SECONDS, "rule"
         )

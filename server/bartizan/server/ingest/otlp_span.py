@@ -60,7 +60,7 @@ _OTEL_KINDS = ("", "", "server", "client", "producer", "consumer")
 """By number. Nothing is said of UNSPECIFIED and INTERNAL, which SDKs send by default."""
 _LLM = common_pb2.SPAN_KIND_LLM
 _TOOL = common_pb2.SPAN_KIND_TOOL
-_ENTITIES = {common_pb2.SPAN_KIND_AGENT: AGENT, _TOOL: TOOL_NAME}
+_ENTITIES: dict[int, int] = {common_pb2.SPAN_KIND_AGENT: AGENT, _TOOL: TOOL_NAME}
 _MAX_NAME = MAX_LENGTH["name"]
 _NO_TRACE = bytes(16)
 _NO_SPAN = bytes(8)

@@ -1,0 +1,1 @@
+"""What stands between the guardrails and the libraries and models that do the finding."""

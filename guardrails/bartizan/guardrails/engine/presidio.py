@@ -1,0 +1,201 @@
+"""The pattern recognizers of presidio, called one by one and without its language models.
+
+Importing this module takes seconds and some 100 MB: do it in a thread, when it is needed.
+"""
+
+import inspect
+import logging
+from collections.abc import Iterable, Sequence
+from copy import copy
+from typing import Any, Protocol, cast
+
+import tldextract
+from presidio_analyzer import (
+    EntityRecognizer,
+    Pattern,
+    PatternRecognizer,
+    RecognizerResult,
+    pattern_recognizer,
+    predefined_recognizers,
+)
+from presidio_analyzer.predefined_recognizers import CreditCardRecognizer
+from presidio_analyzer.predefined_recognizers.generic import iban_recognizer
+
+from bartizan.guardrails.engine.prefilter import Condition, Test, condition, either
+from bartizan.guardrails.engine.windows import Windows, windows
+from bartizan.guardrails.pii_score import boosted
+
+LANGUAGE = "en"
+NO_MODEL: Any = None
+
+GIVE_UP_AFTER_SECONDS = 4
+"""For one pattern and one text; a megabyte takes a tenth of it. presidio's own is a minute."""
+
+# Otherwise the first e-mail address would fetch the list of domain suffixes from the Internet.
+tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+class GaveUp(RuntimeError):
+    """Raised when a recognizer spends too long on a text and would pass over it in silence."""
+
+
+class _HearGivingUp(logging.Filter):
+    """Turns the one log line by which presidio says so into an error, and keeps back the rest.
+
+    The rest quotes what was found: personal data.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "timed out" in str(record.msg):
+            raise GaveUp("a recognizer gave up on a text")
+        return False
+
+
+logging.getLogger("presidio-analyzer").addFilter(_HearGivingUp())
+pattern_recognizer.REGEX_TIMEOUT_SECONDS = GIVE_UP_AFTER_SECONDS
+iban_recognizer.REGEX_TIMEOUT_SECONDS = GIVE_UP_AFTER_SECONDS
+
+EXTENSION = r"(?:[ ,;]{0,2}(?:x|ext\.?|extension)[ :.]{0,2}\d{1,6}(?![-. ]?\d))?"
+
+GROUPED_PHONES = [
+    Pattern(
+        "International",
+        rf"(?<![\w+])\+[1-9](?:[ .()-]{{0,2}}\d){{7,14}}{EXTENSION}(?!\w)",
+        0.5,
+    ),
+    Pattern(
+        "North American grouping",
+        r"(?<![\w.+-])(?:(?:\+?|00)1[-. ]?)?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}"
+        rf"{EXTENSION}(?!\w|[-.]\d)",
+        0.5,
+    ),
+]
+"""Written like telephone numbers: personal even when no such number was ever given out."""
+
+
+CARDS = [
+    *CreditCardRecognizer.PATTERNS,
+    Pattern(
+        "Mastercard of the 2 series",
+        r"\b(?:222[1-9]|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)[- ]?\d{4}[- ]?\d{4}[- ]?\d{4}\b",
+        0.3,
+    ),
+]
+"""Issued since 2017."""
+
+
+class Result(Protocol):
+    """What presidio gives back."""
+
+    entity_type: str
+    start: int
+    end: int
+    score: float
+
+
+class Recognizer:
+    """One recognizer of presidio, with what a text must match to interest it."""
+
+    def __init__(self, recognizer: EntityRecognizer, threshold: float) -> None:
+        """Takes a recognizer and leaves out what could never reach the threshold."""
+        self.entity: str = recognizer.supported_entities[0]
+        self.words: Sequence[str] = recognizer.context
+        self._parts = [Part(part) for part in _parts(recognizer, threshold)]
+
+    def condition(self) -> Condition | None:
+        """Returns what a text must match; None if that is not known."""
+        return either([part.condition for part in self._parts])
+
+    def find(self, text: str, encoded: bytes | None) -> Sequence[Result]:
+        """Returns what the recognizer finds, without results inside surer ones.
+
+        `encoded` is the text as `prefilter.encode` gives it; None runs everything over all of it.
+        """
+        results = [one for part in self._parts for one in part.find(text, encoded)]
+        return EntityRecognizer.remove_duplicates(results) if len(results) > 1 else results
+
+
+class Part:
+    """A recognizer with one pattern: most texts match one of several."""
+
+    def __init__(self, recognizer: EntityRecognizer) -> None:
+        """Takes a recognizer; one without patterns is run over every text."""
+        self.condition: Condition | None = None
+        self._recognizer = recognizer
+        self._windows: Windows | None = None
+        if isinstance(recognizer, PatternRecognizer):
+            pattern, flags = _patterns(recognizer)[0].regex, recognizer.global_regex_flags or 0
+            self.condition = condition([(pattern, flags)])
+            self._windows = windows(pattern, flags)
+        self._test = Test(self.condition)
+
+    def find(self, text: str, encoded: bytes | None) -> list[RecognizerResult]:
+        """Returns what the recognizer finds in a text."""
+        if encoded is None:
+            return self._analyze(text)
+        if self._windows is not None and len(encoded) == len(text):
+            return self._in_windows(text, self._windows.of(text, encoded))
+        return self._analyze(text) if self._test.may_match(text, encoded) else []
+
+    def _in_windows(self, text: str, spans: Iterable[tuple[int, int]]) -> list[RecognizerResult]:
+        found: list[RecognizerResult] = []
+        for low, high in spans:
+            for one in self._analyze(text[low:high]):
+                one.start += low
+                one.end += low
+                found.append(one)
+        return found
+
+    def _analyze(self, text: str) -> list[RecognizerResult]:
+        return self._recognizer.analyze(text, self._recognizer.supported_entities, NO_MODEL)
+
+
+def recognizers(thresholds: dict[str, float]) -> list[Recognizer]:
+    """Returns the recognizers of the given entities, without the one of telephone numbers."""
+    found = {recognizer.supported_entities[0]: recognizer for recognizer in _predefined()}
+    found["CREDIT_CARD"] = CreditCardRecognizer(patterns=CARDS)
+    return [Recognizer(found[entity], threshold) for entity, threshold in thresholds.items()]
+
+
+def grouped_phones() -> Recognizer:
+    """Returns the recognizer of what is grouped like a telephone number."""
+    made = PatternRecognizer(supported_entity="PHONE_NUMBER", patterns=list(GROUPED_PHONES))
+    return Recognizer(made, 0.0)
+
+
+def supported_entities() -> set[str]:
+    """Returns the entities that presidio can find in English without a model."""
+    return {recognizer.supported_entities[0] for recognizer in _predefined()}
+
+
+def _predefined() -> Iterable[EntityRecognizer]:
+    for _, cls in inspect.getmembers(predefined_recognizers, inspect.isclass):
+        if cls.__module__.startswith(WITHOUT_MODELS):
+            recognizer: Any = cls()
+            if recognizer.supported_language == LANGUAGE:
+                yield recognizer
+
+
+WITHOUT_MODELS = (
+    "presidio_analyzer.predefined_recognizers.generic",
+    "presidio_analyzer.predefined_recognizers.country_specific",
+)
+
+
+def _parts(recognizer: EntityRecognizer, threshold: float) -> list[EntityRecognizer]:
+    if not isinstance(recognizer, PatternRecognizer):
+        return [recognizer]
+    known = _patterns(recognizer)
+    if type(recognizer).validate_result is PatternRecognizer.validate_result:
+        known = [pattern for pattern in known if boosted(pattern.score) >= threshold]
+    return [_with(recognizer, pattern) for pattern in known]
+
+
+def _patterns(recognizer: Any) -> list[Pattern]:
+    return list(recognizer.patterns)
+
+
+def _with(recognizer: PatternRecognizer, pattern: Pattern) -> EntityRecognizer:
+    part: Any = copy(recognizer)
+    part.patterns = [pattern]
+    return cast(EntityRecognizer, part)

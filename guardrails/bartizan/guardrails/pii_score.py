@@ -1,0 +1,87 @@
+"""How sure one can be of a finding: its form, and the words before it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bartizan.guardrails.pii_entities import ENTITIES
+
+BOOST = 0.35
+"""What a telling word adds to a score, and the least score it lifts to: presidio's figures."""
+
+LEAST_BOOSTED = 0.4
+
+PART_OF_A_NAME = 0.2
+
+WORDS_BEFORE = 6
+CHARACTERS_BEFORE = 64
+
+WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])")
+"""A word, also inside `phone_number` and `phoneNumber`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A stretch of a text that may be personal data."""
+
+    entity: str
+    start: int
+    end: int
+    score: float
+
+
+class Telling:
+    """Words that tell what the number after them is."""
+
+    def __init__(self, phrases: Iterable[str]) -> None:
+        """Takes single words and phrases, in any case."""
+        folded = {" ".join(_words(phrase)) for phrase in phrases} - {""}
+        self._phrases = sorted(f" {phrase}{ending} " for phrase in folded for ending in ("", "s"))
+
+    def stands_before(self, text: str, start: int) -> bool:
+        """Returns True if one of the words is among the last few before `start`."""
+        words = _words(text[max(0, start - CHARACTERS_BEFORE) : start])[-WORDS_BEFORE:]
+        before = f" {' '.join(words)} "
+        return any(phrase in before for phrase in self._phrases)
+
+
+def boosted(score: float) -> float:
+    """Returns the score of a finding that has a telling word before it."""
+    return min(1.0, max(score + BOOST, LEAST_BOOSTED))
+
+
+def score_of(entity: str, text: str, start: int, end: int, score: float, telling: Telling) -> float:
+    """Returns how sure one can be of what a recognizer found with `score`."""
+    found = text[start:end]
+    if entity == "EMAIL_ADDRESS" and found.startswith("git@"):
+        return PART_OF_A_NAME
+    if telling.stands_before(text, start):
+        return boosted(score)
+    if entity == "IP_ADDRESS" and _is_hardly_an_address(found):
+        return min(score, PART_OF_A_NAME)
+    if entity == "CREDIT_CARD" and found.startswith("1"):
+        # Timestamps start so, and one in ten of them has the right check digit.
+        return min(score, PART_OF_A_NAME)
+    return min(score, ENTITIES[entity].alone)
+
+
+def without_contained(found: Iterable[Scored]) -> list[Scored]:
+    """Returns the findings in the order of the text, without those inside a surer one."""
+    kept: list[Scored] = []
+    around: list[Scored] = []
+    for one in sorted(found, key=lambda one: (one.start, -one.end, -one.score, one.entity)):
+        around = [other for other in around if other.end > one.start]
+        if not any(one.end <= other.end and one.score <= other.score for other in around):
+            kept.append(one)
+            around.append(one)
+    return kept
+
+
+def _is_hardly_an_address(found: str) -> bool:
+    # `::add` is a word of many programming languages.
+    letters_and_digits = sum(char.isalnum() for char in found.partition("/")[0])
+    return "." not in found and letters_and_digits < 5
+
+
+def _words(text: str) -> Sequence[str]:
+    return [word.lower() for word in WORD.findall(text)]

@@ -1,0 +1,88 @@
+"""Takes found text out of a value."""
+
+import hashlib
+import hmac
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bartizan.plugins.rules import Redaction
+
+WITHHELD = "[WITHHELD]"
+"""Stands for a whole text that could not be judged in time and must not be stored unjudged."""
+
+HASH_DIGITS = 16
+"""64 bits: among a billion different values of one kind a chance collision is unlikely (3 %)."""
+
+STRENGTH = {Redaction.HASH: 0, Redaction.MASK: 1, Redaction.DROP: 2}
+"""Where spans overlap, what says least wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a text that has to go. Offsets in code points."""
+
+    start: int
+    end: int
+    category: str
+    score: float
+    redaction: Redaction
+
+
+def redact(value: str, spans: Iterable[Span], key: bytes) -> str:
+    """Returns `value` without the text of any span.
+
+    Overlapping spans go as one, under the category of the one with the highest score, then the
+    longest. `key` keys the hashes.
+    """
+    parts: list[str] = []
+    at = 0
+    for span in _merged(spans):
+        parts += value[at : span.start], _replacement(value[span.start : span.end], span, key)
+        at = span.end
+    parts.append(value[at:])
+    return "".join(parts)
+
+
+def joinable_hash(found: str, category: str, key: bytes) -> str:
+    """Returns a keyed hash that is the same for the same thing written differently."""
+    message = f"{category}\0{_normalised(found)}".encode("utf-8", "surrogatepass")
+    return hmac.new(key, message, hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def _normalised(found: str) -> str:
+    folded = unicodedata.normalize("NFKC", found).casefold()
+    if any(char.isalpha() for char in folded):
+        return "".join(folded.split())
+    return "".join(char for char in folded if char.isdigit() or char == "+") or folded
+
+
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    merged: Span | None = None
+    for span in sorted(spans, key=lambda span: (span.start, span.end)):
+        if span.start == span.end:
+            continue
+        if merged is not None and span.start < merged.end:
+            merged = _union(merged, span)
+            continue
+        if merged is not None:
+            yield merged
+        merged = span
+    if merged is not None:
+        yield merged
+
+
+def _union(one: Span, other: Span) -> Span:
+    winner = max(one, other, key=lambda span: (span.score, span.end - span.start))
+    strongest = max(one.redaction, other.redaction, key=STRENGTH.__getitem__)
+    end = max(one.end, other.end)
+    return Span(one.start, end, winner.category, winner.score, strongest)
+
+
+def _replacement(found: str, span: Span, key: bytes) -> str:
+    if span.redaction is Redaction.DROP:
+        return ""
+    label = span.category.rpartition(".")[2].upper()
+    if span.redaction is Redaction.HASH:
+        return f"[{label}:{joinable_hash(found, span.category, key)}]"
+    return f"[{label}]"

@@ -1,0 +1,94 @@
+"""What is done again and again beside the traffic."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from bartizan.server.leader import Leader
+from bartizan.server.metrics import Metrics
+from bartizan.server.store import retention, rollups
+from bartizan.server.store.engine import Connection, connect
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing to do every so many seconds; `leader_only` if one process of all is enough."""
+
+    name: str
+    every_s: float
+    run: Callable[[], Awaitable[object]]
+    leader_only: bool = False
+
+
+def store_jobs(url: str, clock: Callable[[], datetime]) -> Iterator[Job]:
+    """Yields the jobs of the database."""
+
+    async def fold(connection: Connection) -> None:
+        while await rollups.fold(connection):
+            pass
+
+    async def make_partitions(connection: Connection) -> None:
+        await retention.make_partitions(connection, clock())
+
+    async def expire(connection: Connection) -> None:
+        await retention.expire(connection, clock())
+
+    for work, every_s in ((fold, 5), (make_partitions, 3600), (expire, 3600)):
+        yield Job(work.__name__, every_s, _connected(url, work), leader_only=True)
+
+
+def _connected(
+    url: str, work: Callable[[Connection], Awaitable[None]]
+) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        connection = await connect(url, f"bartizan {work.__name__}")
+        try:
+            await work(connection)
+        finally:
+            await connection.close(timeout=1)
+
+    return run
+
+
+@contextmanager
+def scheduled(jobs: Iterator[Job], leader: Leader, metrics: Metrics) -> Iterator[None]:
+    """Runs jobs on a schedule while entered; one that fails is logged, counted and tried again."""
+    scheduler = AsyncIOScheduler(timezone=UTC)
+    for job in jobs:
+        scheduler.add_job(
+            _guarded(job, leader, metrics),
+            "interval",
+            seconds=job.every_s,
+            jitter=min(60, job.every_s / 10),
+            next_run_time=datetime.now(UTC),
+            id=job.name,
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+def _guarded(job: Job, leader: Leader, metrics: Metrics) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        if job.leader_only and not leader.leads:
+            return
+        metrics.job_runs.labels(job.name).inc()
+        try:
+            await job.run()
+        except Exception as error:
+            # The text of an error may quote a row; its type may not.
+            metrics.job_failures.labels(job.name).inc()
+            log.error("a job failed", job=job.name, error=type(error).__name__)
+
+    return run

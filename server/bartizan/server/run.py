@@ -1,0 +1,104 @@
+"""`bartizan serve`: the database, the first project, and one server process or several."""
+
+import asyncio
+import importlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+import uvloop
+
+from bartizan.server import logs
+from bartizan.server.app import Ports, Process, serve
+from bartizan.server.bootstrap import ensure_first_project, ensure_secrets
+from bartizan.server.config import Settings
+from bartizan.server.store import schema
+from bartizan.server.store.embedded import EmbeddedPostgres
+from bartizan.server.store.engine import create_engine
+from bartizan.server.supervisor import supervise
+
+log = structlog.get_logger(__name__)
+
+MIGRATION_TIMEOUT_S = 3600
+
+
+def run(settings: Settings) -> None:
+    """Runs the server until SIGTERM or SIGINT; raises ConfigError when it cannot start."""
+    configure_logs(settings)
+    uvloop.run(_run(settings))
+
+
+def configure_logs(settings: Settings) -> None:
+    """Sets up logging as the settings say."""
+    as_json = {"json": True, "text": False, "auto": None}[settings.log.format]
+    logs.configure(settings.log.level, json=as_json)
+
+
+async def _run(settings: Settings) -> None:
+    stop = stop_on_signals()
+    # What takes longest to load is loaded while the database starts.
+    loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "presidio_analyzer"))
+    async with _database(settings) as url:
+        process = await _prepare(settings, url)
+        await loading
+        if settings.workers == 1:
+            await serve(process, stop, lambda ports: announce(settings, ports))
+        else:
+            await supervise(process, stop, lambda ports: announce(settings, ports))
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Returns an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.set_exception_handler(logs.log_loop_error)
+    return stop
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    async with EmbeddedPostgres(settings.data_dir) as embedded:
+        yield embedded.url
+
+
+async def _prepare(settings: Settings, url: str) -> Process:
+    engine = create_engine(url, query_timeout_s=MIGRATION_TIMEOUT_S)
+    try:
+        await schema.upgrade(engine)
+        secrets = await ensure_secrets(engine)
+        first = await ensure_first_project(
+            engine, settings.bootstrap_key_file, clock=lambda: datetime.now(UTC)
+        )
+    finally:
+        await engine.dispose()
+    if first is not None:
+        welcome(first.secret)
+    return Process(settings, url, dict(secrets), embedded=settings.database_url is None)
+
+
+def welcome(secret: str) -> None:
+    """Shows the first key, this once, and what to do with it."""
+    print(  # noqa: T201 - the one place where a key is shown
+        "\nThis is the first start. The key of the project default, shown this once:\n\n"
+        f"    {secret}\n\nSend the sample traffic and look at it:\n\n"
+        f"    export BARTIZAN_API_KEY={secret}\n"
+        "    .venv/bin/bartizan send --now examples/sample-traces.ndjson\n"
+        "    .venv/bin/bartizan traces\n",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def announce(settings: Settings, ports: Ports) -> None:
+    """Prints the one line that scripts wait for."""
+    grpc = settings.grpc_listen._replace(port=ports.grpc)
+    http = settings.http_listen._replace(port=ports.http)
+    print(f"ready grpc={grpc} http={http}", flush=True)  # noqa: T201 - the interface of serve
