@@ -3,18 +3,15 @@
 import asyncio
 import contextlib
 
-import asyncpg
 import structlog
 
-from bartizan.server.store.engine import Connection, connect
+from bartizan.server.store.engine import AWAY, Connection, connect
 
 log = structlog.get_logger(__name__)
 
 LEADER_LOCK = 0x6261_7274_0003
 PING_S = 2.0
 """How long two processes can both think that they lead, at most: jobs must bear that."""
-
-AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
 
 
 class Leader:

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 CHECK_TIMEOUT_S = 2.0
@@ -55,6 +54,7 @@ class Readiness:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S), self._engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
-        except (OSError, SQLAlchemyError, TimeoutError):
+        except Exception:
+            # Whatever it is that fails here, the database does not answer.
             return False
         return True

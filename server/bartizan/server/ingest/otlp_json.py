@@ -93,10 +93,11 @@ def _fill_list(
     items: Any, values: list[Any], read: Callable[[Any], Any] | None, where: str
 ) -> None:
     for index, value in enumerate(values):
+        here = f"{where}[{index}]"
         if read is None:
-            _fill(items.add(), _object(value, where), f"{where}[{index}]")
+            _fill(items.add(), _object(value, here), here)
         else:
-            items.append(_fitting(read, value, f"{where}[{index}]"))
+            items.append(_fitting(read, value, here))
 
 
 def _fitting(read: Callable[[Any], Any], value: Any, where: str) -> Any:

@@ -102,30 +102,12 @@ class SpanReader:
             checks.check_count(len(attributes), MAX_ATTRIBUTES, "attributes")
         links = span.links
         # Past the named tuple's own constructor, which costs as much again as the tuple.
-        return _new(
-            SpanRecord,
-            (
-                trace_id,
-                span_id,
-                _parent(parent_id) if parent_id else b"",
-                start_ns,
-                end_ns,
-                name,
-                self._dims_of(tuple(values[DIMS])),
-                values[USER_ID],
-                values[SESSION_ID],
-                status_message,
-                values[TAGS] or [],
-                *usage,
-                *cost,
-                "",
-                values[FIRST_TOKEN],
-                *chosen,
-                attributes,
-                events,
-                _links(links) if links else [],
-            ),
-        )
+        return _new(SpanRecord, (
+            trace_id, span_id, _parent(parent_id) if parent_id else b"", start_ns, end_ns, name,
+            self._dims_of(tuple(values[DIMS])), values[USER_ID], values[SESSION_ID],
+            status_message, values[TAGS] or [], *usage, *cost, "", values[FIRST_TOKEN],
+            *chosen, attributes, events, _links(links) if links else [],
+        ))  # fmt: skip
 
     def _read_attributes(
         self,

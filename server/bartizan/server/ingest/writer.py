@@ -17,7 +17,7 @@ from bartizan.server.ingest.batch import Outcome
 from bartizan.server.ingest.group import REFUSED_FOR_CONTENT, Group, Pending, Raced, entries
 from bartizan.server.metrics import Metrics
 from bartizan.server.store import writing
-from bartizan.server.store.engine import Connection, connect
+from bartizan.server.store.engine import AWAY, Connection, connect
 from bartizan.server.store.partitions import Partitions, week_of
 
 log = structlog.get_logger(__name__)
@@ -28,9 +28,7 @@ RETRY_DELAY_S = 1.0
 """What a caller is told to wait when the queue is full: the time to write some thousand spans."""
 DATABASE_RETRY_DELAY_S = 2.0
 RECONNECT_DELAY_S = 0.25
-
-AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.TimeoutError)
-"""What a database that is gone, full or restarting raises."""
+DISK_FULL = "53100"
 
 
 class Writer:
@@ -141,7 +139,8 @@ class Writer:
         started = time.perf_counter()
         try:
             outcomes = await self._commit([pending for pending, _, _ in group])
-        except AWAY as error:
+        except Exception as error:
+            # Also what nobody foresaw: a writer that ends would be worse than one that tries again.
             self._lost(error)
             self._fail([done for _, _, done in group])
         else:
@@ -202,7 +201,11 @@ class Writer:
     def _note(self, error: BaseException) -> None:
         # The text of a database error can hold a row; its class and state cannot.
         state = getattr(error, "sqlstate", None)
-        problem = "the disk is full" if state == "53100" else "the database is away"
+        problem = "the database is away"
+        if state == DISK_FULL:
+            problem = "the disk is full"
+        elif not isinstance(error, AWAY):
+            problem = "writing failed for an unexpected reason"
         if problem != self.problem:
             log.error(problem, error=type(error).__name__, sqlstate=state)
         self.problem = problem

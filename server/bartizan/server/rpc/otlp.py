@@ -1,11 +1,12 @@
 """The OpenTelemetry door: `TraceService/Export`, for OTLP over gRPC and over HTTP."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
+from google.protobuf.descriptor import ServiceDescriptor
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from bartizan.server.ingest import otlp
@@ -68,8 +69,8 @@ def _named(refused: Refused) -> str:
 class OtlpTraceService:
     """Takes OTLP trace exports in; answers after the commit."""
 
-    DESCRIPTOR = SERVICE
-    SCOPES = {"Export": Scope.SCOPE_INGEST}
+    DESCRIPTOR: ClassVar[ServiceDescriptor] = SERVICE
+    SCOPES: ClassVar[Mapping[str, int | None]] = {"Export": Scope.SCOPE_INGEST}
 
     def __init__(
         self,

@@ -11,6 +11,11 @@ QUERY_TIMEOUT_S = 30
 """No query of a reader runs longer; writers and migrations have limits of their own."""
 CONNECT_TIMEOUT_S = 5
 
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError,
+        asyncpg.InternalClientError)  # fmt: skip
+"""What a plain connection raises when its database is gone, full or restarting. The last is what
+asyncpg makes of a server that said goodbye while the connection was idle."""
+
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 else:

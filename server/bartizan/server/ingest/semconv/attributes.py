@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -14,9 +15,9 @@ from bartizan.server.ingest.checks import (
     check_count,
     check_json,
 )
+from bartizan.server.ingest.semconv.flattened import flat_path
 from bartizan.server.ingest.semconv.table import (
     CONTENT,
-    FLAT,
     OF_RESOURCE,
     RESOURCE_RANK,
     ROWS,
@@ -25,20 +26,18 @@ from bartizan.server.ingest.semconv.table import (
 from bartizan.server.ingest.span import Json
 
 MAX_KEY_CHARS = 256
+MAX_KNOWN_KEYS = 8_192
+"""Instrumentations use few keys; what is known of them is kept for all requests."""
 OTHER = -1
 IN_CONTENT = -2
 IN_FLAT = -3
 """Places that are not typed fields."""
 
 _TOO_DEEP = f"is nested deeper than {MAX_JSON_DEPTH} levels"
-_FLAT_PREFIXES = tuple(FLAT)
 _from_string = KeyValue.FromString
 _new = tuple.__new__
 
 
-_KNOWN_KEYS: dict[bytes, tuple[str, int, int]] = {
-    key.encode(): (key, *SOURCES.get(key, (IN_CONTENT, 0))) for key in (*SOURCES, *CONTENT)
-}
 _MAX_HEADERS = 4096
 
 
@@ -53,6 +52,8 @@ def _text_headers(sizes: int) -> list[bytes]:
 
 
 _HEADERS = _text_headers(_MAX_HEADERS)
+_NUMBER_HEADERS = [bytes((18, max(0, size - 2), 24)) for size in range(9)]
+"""The same before a number of up to five bytes, which is not negative."""
 
 
 class Read(NamedTuple):
@@ -72,22 +73,49 @@ class Read(NamedTuple):
 def read(raw: bytes) -> Read:
     """Returns what one encoded KeyValue says; raises Rejection, its field empty if unmapped.
 
-    Mapped texts whose bytes are as every encoder writes them are read without a decoder.
+    Texts and small numbers whose bytes are as every encoder writes them need no decoder.
     """
     if len(raw) > 3 and raw[0] == 10 and raw[1] < 128:
         end = raw[1] + 2
-        known = _KNOWN_KEYS.get(raw[2:end])
         size = len(raw) - end
+        known = _known_key(raw[2:end])
         if known is not None and size < _MAX_HEADERS:
+            key, place, rank = known
             header = _HEADERS[size]
             if raw.startswith(header, end):
                 text = raw[end + len(header) :]
                 if text.isascii() and b"\0" not in text:
-                    key, place, rank = known
                     return filed(key, place, rank, text.decode())
+            elif 4 < size < 9 and raw.startswith(_NUMBER_HEADERS[size], end) and raw[-1] < 128:
+                return filed(key, place, rank, _number(raw[end + 3 :]))
     key, value = pair(raw)
-    place, rank = SOURCES.get(key) or (_place(key), 0)
+    place, rank = _placed(key)
     return filed(key, place, rank, value)
+
+
+@lru_cache(maxsize=MAX_KNOWN_KEYS)
+def _known_key(raw: bytes) -> tuple[str, int, int] | None:
+    """Returns a key with its place and rank; None leaves it to the decoder to say what is odd."""
+    if not raw.isascii() or b"\0" in raw:
+        return None
+    key = raw.decode()
+    return key, *_placed(key)
+
+
+def _placed(key: str) -> tuple[int, int]:
+    source = SOURCES.get(key)
+    if source is not None:
+        return source
+    if key in CONTENT:
+        return IN_CONTENT, 0
+    return (IN_FLAT if flat_path(key) is not None else OTHER), 0
+
+
+def _number(varint: bytes) -> int:
+    number = 0
+    for byte in reversed(varint):
+        number = number << 7 | byte & 127
+    return number
 
 
 def filed(key: str, place: int, rank: int, original: Json) -> Read:
@@ -128,7 +156,7 @@ def pair(raw: bytes) -> tuple[str, Json]:
             "",
             f"has a key of {len(key)} characters, limit {MAX_KEY_CHARS}",
         )
-    return key, text or _value(value)
+    return key, text or _value(value, key if key in SOURCES else "")
 
 
 def pairs(raws: Sequence[bytes], field: str, limit: int) -> dict[str, Json]:
@@ -168,11 +196,11 @@ def _undecodable(error: DecodeError) -> Rejection:
     return Rejection(Reason.REJECT_REASON_MALFORMED, "", "is not an OTLP attribute")
 
 
-def _value(value: Any) -> Json:
+def _value(value: Any, field: str) -> Json:
     which = value.WhichOneof("value")
     if which == "int_value" or which == "bool_value" or which == "string_value":
         return getattr(value, which)  # type: ignore[no-any-return]
-    return check_json(_nested(value, 1), "")
+    return check_json(_nested(value, 1), field)
 
 
 def _nested(value: Any, depth: int) -> Json:
@@ -189,17 +217,3 @@ def _nested(value: Any, depth: int) -> Json:
     if which == "bytes_value":
         return base64.b64encode(plain).decode()
     return plain  # type: ignore[no-any-return]
-
-
-def _place(key: str) -> int:
-    if key in CONTENT:
-        return IN_CONTENT
-    if key.startswith(_FLAT_PREFIXES) and _is_flat(key):
-        return IN_FLAT
-    return OTHER
-
-
-def _is_flat(key: str) -> bool:
-    prefix = next(prefix for prefix in FLAT if key.startswith(prefix))
-    index, _, path = key[len(prefix) :].partition(".")
-    return index.isdecimal() and path.rpartition(".")[2] in FLAT[prefix]

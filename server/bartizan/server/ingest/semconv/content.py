@@ -1,11 +1,11 @@
 """Chooses, of all the places where a span may carry its messages, those that count."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from bartizan.server.ingest.checks import MAX_EVENTS, MAX_MESSAGES, check_count, check_json
 from bartizan.server.ingest.semconv import events as carried
-from bartizan.server.ingest.semconv.flattened import group, nest
+from bartizan.server.ingest.semconv.flattened import group, take
 from bartizan.server.ingest.semconv.messages import (
     ASSISTANT,
     RETRIEVED,
@@ -22,6 +22,7 @@ from bartizan.server.ingest.semconv.table import (
     CALL_IDS,
     CALL_RESULT,
     DOCUMENT_LISTS,
+    EVENTS,
     FINISH_REASONS,
     INPUT,
     INPUT_DOCUMENTS,
@@ -92,7 +93,10 @@ class Chooser:
         self.attributes = attributes
         self.events = events
         self._groups = group(flat) if flat else {}
-        self._carried = bool(events) and any(e.name.startswith("gen_ai.") for e in events)
+        self._carried = False
+        for event in events:
+            if event.name.startswith("gen_ai."):
+                self._carried = True
         self._call_key = ""
 
     def choose(self, values: list[Any]) -> tuple[list[Message], list[Message]]:
@@ -101,7 +105,7 @@ class Chooser:
         What is not used goes to the attributes. Raises Rejection.
         """
         self._kind, self._tool_name = values[KIND], values[TOOL_NAME]
-        inputs, outputs = Reader("input", USER), Reader("output", ASSISTANT)
+        inputs, outputs = Reader(is_input=True), Reader(is_input=False)
         if SYSTEM_INSTRUCTIONS in self.content:
             inputs.read(self.content.pop(SYSTEM_INSTRUCTIONS), SYSTEM)
         self._read_first(INPUT, inputs)
@@ -119,27 +123,33 @@ class Chooser:
         check_count(len(outputs.messages), MAX_MESSAGES, "output")
         return inputs.messages, outputs.messages
 
-    def _read_first(self, sources: Iterable[Source], reader: Reader) -> None:
-        content, groups = self.content, self._groups
-        for form, key in sources:
-            if key in content:
-                self._read_content(form, key, reader)
-            elif key in groups:
-                self._read_flat(key, reader)
-            elif form == Form.EVENTS and self._carried:
-                take = carried.take_input if sources is INPUT else carried.take_output
-                self.events = take(self.events, reader)
-                if not reader.messages:
-                    continue
-            else:
-                continue
-            return
+    def _read_first(self, sources: Mapping[str, Source], reader: Reader) -> None:
+        """Reads the best of the sources that are there and say something."""
+        found = [key for key in (*self.content, *self._groups) if key in sources]
+        if self._carried:
+            found.append(EVENTS)
+        if len(found) > 1:
+            found.sort(key=lambda key: sources[key].rank)
+        before = len(reader.messages)
+        for key in found:
+            self._read_source(sources[key], key, reader)
+            if len(reader.messages) > before:
+                return
+
+    def _read_source(self, source: Source, key: str, reader: Reader) -> None:
+        if source.form == Form.FLAT:
+            self._read_flat(key, reader)
+        elif source.form == Form.EVENTS:
+            take_events = carried.take_input if reader.is_input else carried.take_output
+            before = len(reader.messages)
+            rest = take_events(self.events, reader)
+            if len(reader.messages) > before:
+                self.events = rest
+        else:
+            self._read_content(source.form, key, reader)
 
     def _read_flat(self, key: str, reader: Reader) -> None:
-        attributes = self._groups.pop(key)
-        for used in attributes:
-            del self.flat[used]
-        items = nest(key, attributes)
+        items = take(self._groups.pop(key), self.flat)
         if key in DOCUMENT_LISTS:
             self._read_documents(key, items, reader)
             return
@@ -173,7 +183,9 @@ class Chooser:
                 self.attributes[f"{prefix}{number}"] = check_json(rest, prefix)
 
     def _read_value(self, key: str, value: Json, reader: Reader) -> None:
-        role = self._value_role(key, reader.default_role == USER)
+        if value is None or value == "":
+            return
+        role = self._value_role(key, reader.is_input)
         mime_type = self._mime_type(key, value, role)
         if role in (TOOL_CALL, TOOL_RESULT):
             self._call_key = self._call_key or next(

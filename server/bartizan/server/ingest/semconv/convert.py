@@ -16,9 +16,11 @@ from bartizan.server.ingest.checks import (
     MAX_DURATION_NS,
     MAX_LENGTH,
     MAX_TAGS,
+    MAX_TOKENS,
     Reason,
     Rejection,
     check_cost,
+    check_text,
     check_tokens,
 )
 from bartizan.server.ingest.span import NANOS, Json
@@ -33,6 +35,8 @@ def text(field: str) -> Converter:
     limit = MAX_LENGTH[field]
 
     def convert(value: Json, key: str) -> Converted:
+        if type(value) is str and 0 < len(value) <= limit:
+            return value, True
         plain = _plain(value)
         return (plain[:limit], len(plain) <= limit) if plain else None
 
@@ -81,8 +85,8 @@ def _number(value: Json, key: str) -> float | None:
 
 def tokens(value: Json, key: str) -> Converted:
     """Converts to a count of tokens; raises Rejection when it is negative or absurd."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return check_tokens(value, key), True
+    if type(value) is int:
+        return (value if 0 <= value <= MAX_TOKENS else check_tokens(value, key)), True
     number = _number(value, key)
     if number is None or not number.is_integer():
         return None
@@ -136,7 +140,7 @@ def tags(value: Json, key: str) -> Converted:
     if not items:
         return None
     limit = MAX_LENGTH["tags"]
-    unique = sorted({item[:limit] for item in items if item})
+    unique = sorted({check_text(item[:limit], key) for item in items if item})
     whole = len(unique) <= MAX_TAGS and all(len(item) <= limit for item in items)
     return unique[:MAX_TAGS], whole
 

@@ -47,16 +47,17 @@ class Reader:
     """Reads messages of one direction.
 
     Attributes:
-        default_role: of messages that do not name theirs.
+        is_input: whether it is what went into the span.
         messages: what was read so far.
         finish_reasons: why the model stopped, of each message that says so.
     """
 
-    __slots__ = ("_field", "default_role", "finish_reasons", "messages")
+    __slots__ = ("_default_role", "_field", "finish_reasons", "is_input", "messages")
 
-    def __init__(self, field: str, default_role: int) -> None:
-        self._field = field
-        self.default_role = default_role
+    def __init__(self, *, is_input: bool) -> None:
+        self.is_input = is_input
+        self._field = "input" if is_input else "output"
+        self._default_role: int = USER if is_input else ASSISTANT
         self.messages: list[Message] = []
         self.finish_reasons: list[Json] = []
 
@@ -71,9 +72,12 @@ class Reader:
 
     def read_one(self, item: Json, role: int | None = None) -> None:
         """Reads one message; raises Rejection."""
-        default = role or self.default_role
+        default = role or self._default_role
         if not isinstance(item, dict) or ("role" not in item and "type" in item):
             self._part(item, default, "", "")
+            return
+        if len(item) == 2 and type(item.get("content")) is str and type(item.get("role")) is str:
+            self.add(ROLES.get(item["role"], default), item["content"])
             return
         before = len(self.messages)
         named = item.get("role")

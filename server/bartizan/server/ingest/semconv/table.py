@@ -260,7 +260,16 @@ class Source(NamedTuple):
     """A place where messages are found."""
 
     form: int
-    key: str
+    rank: int
+    """The lower wins."""
+
+
+def _ranked(*sources: tuple[str, int]) -> dict[str, Source]:
+    return {key: Source(form, rank) for rank, (key, form) in enumerate(sources)}
+
+
+EVENTS = "events"
+"""Stands for the span events that carry messages."""
 
 
 INPUT_MESSAGES = "gen_ai.input.messages"
@@ -268,36 +277,36 @@ OUTPUT_MESSAGES = "gen_ai.output.messages"
 SYSTEM_INSTRUCTIONS = "gen_ai.system_instructions"
 """Goes before the input messages, whatever their source."""
 
-INPUT = (
-    Source(Form.FLAT, "llm.input_messages."),
-    Source(Form.MESSAGES, INPUT_MESSAGES),
-    Source(Form.FLAT, "gen_ai.prompt."),
-    Source(Form.EVENTS, "input"),
-    Source(Form.FLAT, "llm.prompts."),
-    Source(Form.MESSAGES, "gen_ai.prompt"),
-    Source(Form.FLAT, "embedding.embeddings."),
-    Source(Form.VALUE, "gen_ai.tool.call.arguments"),
-    Source(Form.VALUE, "gen_ai.retrieval.query.text"),
-    Source(Form.VALUE, "gen_ai.memory.query.text"),
-    Source(Form.VALUE, "reranker.query"),
-    Source(Form.VALUE, "input.value"),
-    Source(Form.VALUE, "traceloop.entity.input"),
+INPUT = _ranked(
+    ("llm.input_messages.", Form.FLAT),
+    (INPUT_MESSAGES, Form.MESSAGES),
+    ("gen_ai.prompt.", Form.FLAT),
+    (EVENTS, Form.EVENTS),
+    ("llm.prompts.", Form.FLAT),
+    ("gen_ai.prompt", Form.MESSAGES),
+    ("embedding.embeddings.", Form.FLAT),
+    ("gen_ai.tool.call.arguments", Form.VALUE),
+    ("gen_ai.retrieval.query.text", Form.VALUE),
+    ("gen_ai.memory.query.text", Form.VALUE),
+    ("reranker.query", Form.VALUE),
+    ("input.value", Form.VALUE),
+    ("traceloop.entity.input", Form.VALUE),
 )
 """The first that yields messages is the input; the others stay attributes or events."""
 
-OUTPUT = (
-    Source(Form.FLAT, "llm.output_messages."),
-    Source(Form.MESSAGES, OUTPUT_MESSAGES),
-    Source(Form.FLAT, "gen_ai.completion."),
-    Source(Form.EVENTS, "output"),
-    Source(Form.FLAT, "llm.choices."),
-    Source(Form.MESSAGES, "gen_ai.completion"),
-    Source(Form.FLAT, "retrieval.documents."),
-    Source(Form.FLAT, "reranker.output_documents."),
-    Source(Form.DOCUMENTS, "gen_ai.retrieval.documents"),
-    Source(Form.VALUE, "gen_ai.tool.call.result"),
-    Source(Form.VALUE, "output.value"),
-    Source(Form.VALUE, "traceloop.entity.output"),
+OUTPUT = _ranked(
+    ("llm.output_messages.", Form.FLAT),
+    (OUTPUT_MESSAGES, Form.MESSAGES),
+    ("gen_ai.completion.", Form.FLAT),
+    (EVENTS, Form.EVENTS),
+    ("llm.choices.", Form.FLAT),
+    ("gen_ai.completion", Form.MESSAGES),
+    ("retrieval.documents.", Form.FLAT),
+    ("reranker.output_documents.", Form.FLAT),
+    ("gen_ai.retrieval.documents", Form.DOCUMENTS),
+    ("gen_ai.tool.call.result", Form.VALUE),
+    ("output.value", Form.VALUE),
+    ("traceloop.entity.output", Form.VALUE),
 )
 """The same for the output."""
 
@@ -311,7 +320,7 @@ ENTITY_NAME = "traceloop.entity.name"
 """Names the agent of an AGENT span and the tool of a TOOL span, where nothing better does."""
 
 CONTENT = frozenset(
-    {source.key for source in (*INPUT, *OUTPUT) if source.form not in (Form.FLAT, Form.EVENTS)}
+    {key for key, source in (INPUT | OUTPUT).items() if source.form not in (Form.FLAT, Form.EVENTS)}
     | {SYSTEM_INSTRUCTIONS, ENTITY_NAME, *MIME_TYPES.values(), *CALL_IDS}
 )
 """Attributes that the choice of messages looks at."""
