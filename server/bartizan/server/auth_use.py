@@ -31,5 +31,6 @@ class LastUse:
         except BaseException:
             self._pending = pending | self._pending
             raise
-        # Only the current minute can come again, so older entries need no keeping.
-        self._written = pending
+        # Only the latest minute can come again, so older entries need no keeping.
+        latest, written = max(pending.values()), self._written | pending
+        self._written = {key_id: minute for key_id, minute in written.items() if minute == latest}

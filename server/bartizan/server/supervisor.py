@@ -122,17 +122,27 @@ class _Worker:
 @contextmanager
 def _reserved(address: Address) -> Iterator[Address]:
     """Holds a port without listening on it; yields the address, with the port that 0 became."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as holder:
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            holder.bind((address.host, address.port))
-        except OSError as error:
-            raise ConfigError(
-                "ADDRESS_UNUSABLE", f"cannot listen on {address}: {error.strerror}"
-            ) from error
+    # A port that somebody else shares would be shared with him: first see that it is free.
+    with _bound(address, share=False):
+        pass
+    with _bound(address, share=True) as holder:
         yield address._replace(port=holder.getsockname()[1])
+
+
+def _bound(address: Address, *, share: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    holder = socket.socket(family, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if share:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        holder.bind((address.host, address.port))
+    except OSError as error:
+        holder.close()
+        raise ConfigError(
+            "ADDRESS_UNUSABLE", f"cannot listen on {address}: {error.strerror}"
+        ) from error
+    return holder
 
 
 def _empty_metrics_dir(settings: Settings) -> Path:

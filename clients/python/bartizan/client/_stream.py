@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Callable, Protocol
 
 import grpc
 
-from bartizan.client._errors import BartizanError, DeadlineExceeded, Internal, Unavailable, from_rpc
+from bartizan.client._errors import (
+    BartizanError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    Unavailable,
+    from_rpc,
+)
 from bartizan.client._outbox import Limits, Outbox
 from bartizan.v1 import trace_pb2
 
@@ -182,7 +189,11 @@ class Stream:
         with self._calling:
             if self._stopped.is_set():
                 return None
-            self._call = call = self._dial(self._requests(connection))
+            try:
+                self._call = call = self._dial(self._requests(connection))
+            except ValueError:
+                # What grpc raises for a channel that is closed.
+                return FailedPrecondition("The client was closed.", reason="CLIENT_CLOSED")
         try:
             for response in call:
                 self._handle(response)

@@ -17,6 +17,8 @@ def describe(path: Path, renamed: Mapping[str, str]) -> str:
 
     `renamed` are the keys that were redacted, to what: a path must not tell what its key held.
     """
+    if path[0] == "dims":
+        path = path[1:]
     described = str(path[0])
     in_json = described == "attributes"
     for part in path[1:]:

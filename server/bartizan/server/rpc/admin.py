@@ -1,8 +1,9 @@
 """Organizations, projects and API keys, for callers with the scope admin."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -12,10 +13,11 @@ from bartizan.server.auth import Clock
 from bartizan.server.auth_secret import RandomBytes
 from bartizan.server.rpc import admin_fields, admin_messages, admin_reach
 from bartizan.server.rpc.admin_keys import KeyAdmin
-from bartizan.server.rpc.admin_pages import Page, PageTokens
+from bartizan.server.rpc.admin_pages import Page
 from bartizan.server.rpc.call import Call, Scope
 from bartizan.server.rpc.names import ApiKeyName, OrganizationName, ProjectName, check_id
 from bartizan.server.store import keys, organizations, projects
+from bartizan.server.store.paging import PageTokens
 from bartizan.v1 import admin_pb2
 
 
@@ -26,8 +28,11 @@ class AdminService:
     key does not reach is NOT_FOUND for it.
     """
 
-    DESCRIPTOR = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
-    SCOPES = {method.name: Scope.SCOPE_ADMIN for method in DESCRIPTOR.methods} | {"WhoAmI": None}
+    DESCRIPTOR: ClassVar = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
+    SCOPES: ClassVar[Mapping[str, int | None]] = {
+        method.name: None if method.name == "WhoAmI" else Scope.SCOPE_ADMIN
+        for method in DESCRIPTOR.methods
+    }
 
     def __init__(
         self,

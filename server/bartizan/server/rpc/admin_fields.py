@@ -18,8 +18,6 @@ MAX_DISPLAY_NAME = 128
 MAX_RETENTION_DAYS = 3_650
 DEFAULT_OVERLAP = timedelta(hours=24)
 MAX_OVERLAP = timedelta(days=30)
-DEFAULT_PAGE_SIZE = 50
-MAX_PAGE_SIZE = 1_000
 
 _DAY_S = 86_400
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
@@ -105,13 +103,6 @@ def overlap(request: admin_pb2.RotateApiKeyRequest) -> timedelta:
             "BAD_OVERLAP", f"the overlap is 0 to {MAX_OVERLAP.days} days", field="overlap"
         )
     return wanted
-
-
-def page_size(value: int) -> int:
-    """Reads how many items a page may have."""
-    if value < 0:
-        raise InvalidArgument("BAD_PAGE_SIZE", "page_size is negative", field="page_size")
-    return min(value or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
 def _retention_days(message: admin_pb2.Project) -> int:

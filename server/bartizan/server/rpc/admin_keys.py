@@ -11,10 +11,11 @@ from bartizan.plugins.errors import AlreadyExists, FailedPrecondition
 from bartizan.server.auth import Clock
 from bartizan.server.auth_secret import NewSecret, RandomBytes, new_key_id, new_secret
 from bartizan.server.rpc import admin_fields, admin_messages, admin_reach
-from bartizan.server.rpc.admin_pages import Page, PageTokens
+from bartizan.server.rpc.admin_pages import Page
 from bartizan.server.rpc.call import Principal, Scope
 from bartizan.server.rpc.names import ApiKeyName
 from bartizan.server.store import keys, organizations
+from bartizan.server.store.paging import PageTokens
 from bartizan.v1 import admin_pb2
 
 log = structlog.stdlib.get_logger(__name__)

@@ -3,21 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from bartizan.server.rpc import admin_fields
+from bartizan.server.store.paging import PageTokens, page_size
 
 T = TypeVar("T")
 
-
-class PageTokens(Protocol):
-    """Makes page tokens that callers can neither read a meaning into nor make up."""
-
-    def seal(self, query: str, position: Sequence[str]) -> str:
-        """Returns a token for the place in a list after `position`."""
-        ...
-
-    def open(self, query: str, token: str) -> Sequence[str]:
-        """Returns the position; raises InvalidArgument for a token of another query or none."""
-        ...
+DEFAULT_SIZE = 50
+MAX_SIZE = 1_000
 
 
 class ListRequest(Protocol):
@@ -44,7 +35,7 @@ class Page(Generic[T]):
     ) -> None:
         self._tokens = tokens
         self._query = query
-        self._size = admin_fields.page_size(request.page_size)
+        self._size = page_size(request.page_size, DEFAULT_SIZE, MAX_SIZE)
         self._position_of = position_of
         token = request.page_token
         self.position = tokens.open(query, token) if token else ()

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import ClassVar
 
 from bartizan.plugins.errors import DeadlineExceeded, InvalidArgument, Unavailable
 from bartizan.server.ingest.native_batch import NativeBatches
@@ -21,8 +22,8 @@ MAX_STREAM_ID = 128
 class IngestService:
     """Takes spans in; answers after the commit."""
 
-    DESCRIPTOR = trace_pb2.DESCRIPTOR.services_by_name["IngestService"]
-    SCOPES = {"StreamTraces": Scope.SCOPE_INGEST, "ExportTraces": Scope.SCOPE_INGEST}
+    DESCRIPTOR: ClassVar = trace_pb2.DESCRIPTOR.services_by_name["IngestService"]
+    SCOPES: ClassVar[Mapping[str, int | None]] = {"StreamTraces": Scope.SCOPE_INGEST, "ExportTraces": Scope.SCOPE_INGEST}
 
     def __init__(
         self,

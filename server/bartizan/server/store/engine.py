@@ -30,6 +30,8 @@ def create_engine(url: str, *, query_timeout_s: float = QUERY_TIMEOUT_S) -> Asyn
         max_overflow=POOL_SIZE,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_pre_ping=True,
+        # Values are content, digests and secrets: they have no place in the text of an error.
+        hide_parameters=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "server_settings": {

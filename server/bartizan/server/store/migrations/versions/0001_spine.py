@@ -136,6 +136,47 @@ TOTALS = """
     cost_nano_usd bigint NOT NULL
 """
 
+# Numbers for all that a filter can ask of a trace, so that one index finds what is rare, of whatever
+# kind. A hash is seeded with the project and the kind; a duration or a cost counts by its logarithm;
+# a category has those above it as well, and *. It is PL/pgSQL, as the same in SQL takes ten times as
+# long. The pending list of the index is kept short: the writer that fills it has to empty it.
+LABELS = """
+CREATE FUNCTION trace_labels(project_id int, agents text[], models text[], tags text[],
+    categories text[], environment text, machine text, workspace text, root_seen boolean,
+    root_status smallint, error_count bigint, start_time timestamptz, end_time timestamptz,
+    cost_nano_usd bigint) RETURNS bigint[]
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS $$
+DECLARE
+    seed bigint := project_id * 16::bigint;
+    status int := CASE WHEN root_seen THEN root_status WHEN error_count > 0 THEN 2 ELSE 0 END;
+    seconds float8 := greatest(extract(epoch FROM end_time - start_time), 0);
+    labels bigint[] := ARRAY[
+        hashtextextended(environment, seed + 4), hashtextextended(machine, seed + 5),
+        hashtextextended(workspace, seed + 6), hashtextextended(status::text, seed + 7),
+        hashtextextended(least(floor(ln(1 + seconds) * 4), 79)::text, seed + 8),
+        hashtextextended(least(floor(ln(1 + cost_nano_usd::float8) * 2), 79)::text, seed + 9)];
+    label text;
+BEGIN
+    FOREACH label IN ARRAY agents LOOP
+        labels := labels || hashtextextended(label, seed);
+    END LOOP;
+    FOREACH label IN ARRAY models LOOP
+        labels := labels || hashtextextended(label, seed + 1);
+    END LOOP;
+    FOREACH label IN ARRAY tags LOOP
+        labels := labels || hashtextextended(label, seed + 2);
+    END LOOP;
+    FOREACH label IN ARRAY categories LOOP
+        labels := labels || hashtextextended('*', seed + 3);
+        WHILE label <> '' LOOP
+            labels := labels || hashtextextended(label, seed + 3);
+            label := left(label, -strpos(reverse(label) || '.', '.'));
+        END LOOP;
+    END LOOP;
+    RETURN labels;
+END $$
+"""
+
 # update_xid is the transaction that last changed a trace: what a tail follows.
 SUMMARIES = f"""
 CREATE TABLE traces (
@@ -165,6 +206,9 @@ CREATE INDEX traces_update_xid ON traces (project_id, update_xid);
 CREATE INDEX traces_session ON traces (project_id, session_id, start_time DESC)
     WHERE session_id <> '';
 CREATE INDEX traces_user ON traces (project_id, user_id, start_time DESC) WHERE user_id <> '';
+CREATE INDEX traces_labels ON traces USING gin (trace_labels(project_id, agents, models, tags,
+    categories, environment, machine, workspace, root_seen, root_status, error_count, start_time,
+    end_time, cost_nano_usd)) WITH (gin_pending_list_limit = 256);
 
 CREATE TABLE sessions (
     project_id int NOT NULL,
@@ -283,6 +327,7 @@ def upgrade() -> None:
                 " timescaledb.orderby = 'start_time DESC, trace_id, span_id')"
             )
             op.execute(f"CALL add_columnstore_policy('{table}', after => INTERVAL '7 days')")
+    op.execute(LABELS)
     for script in (SUMMARIES, ROLLUPS, LEDGER, *_level_tables()):
         _execute(script)
 
@@ -293,6 +338,7 @@ def downgrade() -> None:
         op.execute(f"DROP TABLE rollup_{level}, latency_{level}")
     for table in (*PARTITIONED, *PLAIN):
         op.execute(f"DROP TABLE {table}")
+    op.execute("DROP FUNCTION trace_labels")
 
 
 def _execute(script: str) -> None:

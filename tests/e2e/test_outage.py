@@ -1,0 +1,124 @@
+"""A database that is gone or full, and a server that is told to stop, lose nothing."""
+
+import os
+import random
+import signal
+import time
+from concurrent.futures import Future
+
+import asyncpg
+import pytest
+from tests.support.serving import Serving
+from tests.support.spans import make_batches
+
+from bartizan.client import Bartizan, Unavailable
+from bartizan.v1 import trace_pb2
+
+PATIENCE_S = 30
+POLL_S = 0.05
+
+FILL_DISK = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON traces EXECUTE FUNCTION refuse();
+"""
+
+
+def wait_for_status(serving: Serving, status: int) -> str:
+    """Asks /readyz until it answers with a status; returns the body."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found, body = serving.get("/readyz")
+        if found == status:
+            return body
+        time.sleep(POLL_S)
+    raise AssertionError(f"/readyz did not turn {status}")
+
+
+def send(stream: object, batches: object, count: int) -> "list[Future[trace_pb2.Ack]]":
+    return [stream.send(next(batches)) for _ in range(count)]  # type: ignore[attr-defined,call-overload]
+
+
+async def stored(serving: Serving) -> int:
+    connection = await asyncpg.connect(serving.database_url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM spans"))
+    finally:
+        await connection.close()
+
+
+async def run(serving: Serving, statements: str) -> None:
+    connection = await asyncpg.connect(serving.database_url)
+    try:
+        await connection.execute(statements)
+    finally:
+        await connection.close()
+
+
+async def test_stopped_database_is_unavailable_and_resent_spans_are_stored_once(
+    bare: Serving,
+) -> None:
+    batches = make_batches(random.Random(1), 40)
+    with Bartizan(api_key=bare.key, endpoint=bare.grpc, max_attempts=1) as client:
+        assert client.export(next(batches)).stored == 40
+        lost = next(batches)
+        # Stopped, not killed: the watcher of the embedded database does not start it again.
+        os.kill(bare.postmaster(), signal.SIGSTOP)
+        stopped = bare.postmaster()
+        try:
+            assert "away" in wait_for_status(bare, 503)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        wait_for_status(bare, 200)
+        os.kill(stopped, signal.SIGKILL)
+        with pytest.raises(Unavailable) as refusal:
+            for _ in range(200):
+                client.export(lost)
+        assert refusal.value.reason == "DATABASE_UNAVAILABLE"
+        assert refusal.value.retryable
+        wait_for_status(bare, 200)
+        ack = client.export(lost)
+    assert ack.stored + ack.duplicate == 40
+    assert await stored(bare) == 80
+
+
+async def test_stream_goes_on_when_the_database_returns(bare: Serving) -> None:
+    batches = make_batches(random.Random(2), 40)
+    with Bartizan(api_key=bare.key, endpoint=bare.grpc) as client, client.stream() as stream:
+        tickets = send(stream, batches, 5)
+        tickets[0].result(PATIENCE_S)
+        os.kill(bare.postmaster(), signal.SIGKILL)
+        tickets += send(stream, batches, 10)
+        acks = [ticket.result(PATIENCE_S) for ticket in tickets]
+    assert sum(ack.stored + ack.duplicate for ack in acks) == 600
+    assert await stored(bare) == 600
+
+
+async def test_full_disk_is_unavailable_and_readyz_says_why(bare: Serving) -> None:
+    batches = make_batches(random.Random(3), 10)
+    with Bartizan(api_key=bare.key, endpoint=bare.grpc, max_attempts=1) as client:
+        await run(bare, FILL_DISK)
+        batch = next(batches)
+        with pytest.raises(Unavailable, match="disk is full"):
+            client.export(batch)
+        status, body = bare.get("/readyz")
+        assert status == 503
+        assert "disk is full" in body
+        await run(bare, "DROP TRIGGER full_disk ON traces")
+        assert client.export(batch).stored == 10
+        wait_for_status(bare, 200)
+
+
+async def test_drain_commits_and_acks_what_was_read(bare: Serving) -> None:
+    batches = make_batches(random.Random(4), 40)
+    acked = 0
+    with Bartizan(api_key=bare.key, endpoint=bare.grpc) as client:
+        stream = client.stream()
+        tickets = send(stream, batches, 20)
+        tickets[0].result(PATIENCE_S)
+        assert bare.stop() == 0
+        bare.start()
+        acked = sum(ack.stored + ack.duplicate for ack in (t.result(PATIENCE_S) for t in tickets))
+        stream.close(PATIENCE_S)
+    assert acked == 800
+    assert await stored(bare) == 800
