@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from phonenumbers import SUPPORTED_REGIONS
 from pydantic import Field, field_validator
 
 from bartizan.guardrails.pii_entities import ENTITIES
@@ -64,6 +65,8 @@ class PiiConfig(PluginConfig):
         for region in regions:
             if len(region) != 2 or not region.isascii() or not region.isupper():
                 raise ValueError("a region is two capital letters of ISO 3166: US")
+            if region not in SUPPORTED_REGIONS:
+                raise ValueError(f"no telephone numbers of '{region}' are known")
         return regions
 
     def thresholds(self) -> dict[str, float]:

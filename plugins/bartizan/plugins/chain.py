@@ -226,9 +226,15 @@ def _distinct(texts: Sequence[Text]) -> tuple[Sequence[Text], list[list[int]] | 
     """Returns the texts without repetitions, and where each stood; None if none repeats."""
     if len({text.value for text in texts}) == len(texts):
         return texts, None
-    places: dict[tuple[Role, str], list[int]] = {}
-    for index, text in enumerate(texts):
-        places.setdefault((text.role, text.value), []).append(index)
+    # By the identity of the role: hashing a member of an enumeration calls back into Python.
+    places: dict[tuple[str, int], list[int]] = {}
+    for index, (role, value) in enumerate(texts):
+        key = (value, id(role))
+        known = places.get(key)
+        if known is None:
+            places[key] = [index]
+        else:
+            known.append(index)
     copies = list(places.values())
     return [texts[indexes[0]] for indexes in copies], copies
 

@@ -1,5 +1,6 @@
 """Finds personal data in texts: recognizers, their conditions and the scores put together."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -11,6 +12,9 @@ from bartizan.guardrails.pii_score import Scored, Telling, score_of, without_con
 
 PHONE = "PHONE_NUMBER"
 GROUPED_PHONE = "PHONE_NUMBER grouped"
+
+NEAR = 4
+"""Findings seldom overlap, so the one that covers a place is among the last that begin before."""
 
 
 class PersonalData:
@@ -52,6 +56,7 @@ class PersonalData:
             elif name != PHONE:
                 found += self._recognized(text, self._recognizers[name], encoded)
         if PHONE in names:
+            found.sort(key=lambda one: one.start)
             spans = self._phones.find(text, partial(self._may_be_phone, found))
             found += [_phone(text, start, end) for start, end in spans]
         return without_contained(one for one in found if one.score >= self._thresholds[one.entity])
@@ -75,8 +80,10 @@ class PersonalData:
         if best < self._thresholds[PHONE]:
             return False
         first, last = reach(text, start, end)
+        # What is not noticed here is left out at the end all the same.
+        near = bisect_right(found, first, key=lambda one: one.start)
         return not any(
-            one.start <= first and one.end >= last and one.score >= best for one in found
+            one.end >= last and one.score >= best for one in found[max(0, near - NEAR) : near]
         )
 
 

@@ -82,7 +82,8 @@ class PhoneFinder:
             fewest = FEWEST_DIGITS_ABROAD if plus else self._fewest
             if end - start >= fewest and len(DIGIT.findall(match.group())) >= fewest:
                 yield low, start, end
-            low = end
+            # A sign after the last digit of one number may open the next.
+            low = _last_digit(text, end)
 
     def _in_window(self, window: str, low: int) -> list[Found]:
         found: list[Found] = []
@@ -121,6 +122,12 @@ FEWEST_DIGITS_ABROAD = min(
     for region in regions
 )
 """Of a number with its country code."""
+
+
+def _last_digit(text: str, end: int) -> int:
+    while not text[end - 1].isdecimal():
+        end -= 1
+    return end
 
 
 def _takes_all(window: str, start: int, end: int) -> bool:

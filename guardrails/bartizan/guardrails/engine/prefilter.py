@@ -6,7 +6,7 @@ ASCII alone, most of them, get narrower conditions than the rest.
 
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -139,8 +139,7 @@ def encode(value: str) -> bytes | None:
 
 
 def _any_of(conditions: Iterable[str]) -> "re2._Regexp":
-    # To the end of the text, so that each text is found once.
-    return compiled(f"(?:{'|'.join(conditions)})[^\\x00]*")
+    return compiled("|".join(conditions))
 
 
 def compiled(pattern: str) -> "re2._Regexp":
@@ -153,8 +152,18 @@ def compiled(pattern: str) -> "re2._Regexp":
 
 
 def _hits(pattern: "re2._Regexp", joined: bytes, lengths: Iterable[int]) -> list[int]:
-    ends = [match.end() for match in pattern.finditer(joined)]
+    ends = list(_one_end_per_text(pattern, joined))
     if not ends:
         return []
     starts = list(accumulate((length + 1 for length in lengths), initial=0))
     return [bisect_right(starts, end - 1) - 1 for end in ends]
+
+
+def _one_end_per_text(pattern: "re2._Regexp", joined: bytes) -> Iterator[int]:
+    match = pattern.search(joined)
+    while match is not None:
+        end: int = match.end()
+        yield end
+        # On from the border: the expression may have to see it.
+        border = joined.find(b"\0", end)
+        match = pattern.search(joined, border) if border >= 0 else None

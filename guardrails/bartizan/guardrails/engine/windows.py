@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from bartizan.guardrails.engine.prefilter import compiled
 from bartizan.guardrails.engine.relax import Unknown, Widener
 
+WORTH_A_WINDOW = 100
+"""Characters that are cheaper to look at than to leave out."""
+
 
 class Windows:
     """The windows of one expression. Only for texts of ASCII."""
@@ -23,14 +26,25 @@ class Windows:
 
     def of(self, text: str, encoded: bytes) -> Iterator[tuple[int, int]]:
         """Gives the windows in order. `encoded` is the text in ASCII."""
+        window: tuple[int, int] | None = None
+        for start, end in self._runs(text, encoded):
+            if window is not None and start - window[1] < WORTH_A_WINDOW:
+                window = (window[0], end)
+                continue
+            if window is not None:
+                yield window
+            window = (start, end)
+        if window is not None:
+            yield window
+
+    def _runs(self, text: str, encoded: bytes) -> Iterator[tuple[int, int]]:
         end = 0
         for match in self._wider.finditer(encoded):
-            if match.end() <= end:
-                continue
-            start = self._start_of_run(text, match.end() - 1)
-            outside = self._outside.search(text, match.end())
-            end = outside.start() if outside else len(text)
-            yield max(0, start - 1), end + 1
+            if match.end() > end:
+                start = self._start_of_run(text, match.end() - 1)
+                outside = self._outside.search(text, match.end())
+                end = outside.start() if outside else len(text)
+                yield max(0, start - 1), end + 1
 
     def _start_of_run(self, text: str, at: int) -> int:
         while at > 0 and text[at - 1] in self._inside:

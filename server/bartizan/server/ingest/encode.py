@@ -37,9 +37,11 @@ MAX_KNOWN = 10_000
 KEPT_PART = 16 * 1024
 """How much of a text that is too long is kept at each end, in characters."""
 
-_span_start = struct.Struct(">hii i16s i8s i8s iq ih iq ii ii ii ii ii iq ih iq".replace(" ", ""))
-_cost = struct.Struct(">iq")
-_payload_start = struct.Struct(">hii i16s i8s iq".replace(" ", ""))
+_span_start = struct.Struct(
+    ">hii i16s i8s i8s iq ih iq ii ii ii ii ii iq ih iq".replace(" ", "")
+).pack
+_cost = struct.Struct(">iq").pack
+_payload_start = struct.Struct(">hii i16s i8s iq".replace(" ", "")).pack
 _trace_start = struct.Struct(">hii i16s iq iq i? ih".replace(" ", ""))
 _trace_totals = struct.Struct(">" + "iq" * len(TOTALS))
 _int2_pair = struct.Struct(">ihih")
@@ -47,7 +49,7 @@ _int4 = struct.Struct(">i").pack
 _NULL = _int4(-1)
 _NO_PARENT = bytes(8)
 NO_TEXTS = _int4(12) + struct.pack(">iii", 0, 0, 25)
-_NULL_PARTS = _NULL * 6
+_DOLLARS = ("", "USD")
 _TEXT_OID = 25
 
 
@@ -59,67 +61,68 @@ class Encoder:
         self._dims: dict[Dims, bytes] = {}
         self._texts: dict[str, bytes] = {}
 
-    def span_row(self, record: SpanRecord, project_id: int, findings: int, ingest_us: int) -> bytes:
-        """Returns one row of `spans`; `ingest_us` is microseconds since 2000."""
-        start_us, start_nanos = divmod(record.start_ns, 1000)
-        dims = self._dims.get(record.dims) or self._encode_dims(record.dims)
-        name = self._texts.get(record.name) or self._encode_text(record.name)
-        user = record.user_id.encode()
-        session = record.session_id.encode()
-        known_cost = record.cost_amount is not None and record.cost_currency in ("", "USD")
-        return b"".join(
+    def rows(
+        self, record: SpanRecord, project_id: int, findings: int, ingest_us: int
+    ) -> tuple[bytes, bytes | None]:
+        """Returns a row of `spans`, and one of `span_payloads` for a span that has a payload.
+
+        `ingest_us` is microseconds since 2000.
+        """
+        (
+            trace_id, span_id, parent_span_id, start_ns, end_ns, name, dims, user_id, session_id,
+            status_message, tags, input_tokens, output_tokens, cache_read, cache_write, reasoning,
+            nano_usd, amount, currency, source, price_table, first_token_ns, inputs, outputs,
+            attributes, events, links,
+        ) = record  # fmt: skip
+        start_us, start_nanos = divmod(start_ns, 1000)
+        user = user_id.encode()
+        session = session_id.encode()
+        span = b"".join(
             (
-                _span_start.pack(
+                _span_start(
                     30,
                     4, project_id,
-                    16, record.trace_id,
-                    8, record.span_id,
-                    8, record.parent_span_id or _NO_PARENT,
+                    16, trace_id,
+                    8, span_id,
+                    8, parent_span_id or _NO_PARENT,
                     8, start_us - PG_EPOCH_US,
                     2, start_nanos,
-                    8, record.end_ns - record.start_ns,
-                    4, record.input_tokens,
-                    4, record.output_tokens,
-                    4, record.cache_read_tokens,
-                    4, record.cache_write_tokens,
-                    4, record.reasoning_tokens,
-                    8, record.first_token_ns,
+                    8, end_ns - start_ns,
+                    4, input_tokens,
+                    4, output_tokens,
+                    4, cache_read,
+                    4, cache_write,
+                    4, reasoning,
+                    8, first_token_ns,
                     2, findings,
                     8, ingest_us,
                 ),
-                _cost.pack(8, record.cost_nano_usd) if known_cost else _NULL,
-                dims,
-                name,
+                _NULL if amount is None or currency not in _DOLLARS else _cost(8, nano_usd),
+                self._dims.get(dims) or self._encode_dims(dims),
+                self._texts.get(name) or self._encode_text(name),
                 _int4(len(user)),
                 user,
                 _int4(len(session)),
                 session,
-                text_array(record.tags) if record.tags else NO_TEXTS,
+                text_array(tags) if tags else NO_TEXTS,
             )
         )  # fmt: skip
-
-    def payload_row(self, record: SpanRecord, project_id: int) -> bytes | None:
-        """Returns one row of `span_payloads`, or None for a span that has no payload."""
-        extra = _extra(record)
-        parts = (
-            self._messages(record.input) if record.input else _NULL,
-            self._messages(record.output) if record.output else _NULL,
-            self._json(record.attributes) if record.attributes else _NULL,
-            self._json([_event(event) for event in record.events]) if record.events else _NULL,
-            self._json([_link(link) for link in record.links]) if record.links else _NULL,
-            self._json(extra) if extra else _NULL,
+        has_extra = status_message or source or price_table or currency not in _DOLLARS
+        if not (inputs or outputs or attributes or events or links or has_extra):
+            return span, None
+        return span, b"".join(
+            (
+                _payload_start(
+                    10, 4, project_id, 16, trace_id, 8, span_id, 8, start_us - PG_EPOCH_US
+                ),
+                self._messages(inputs) if inputs else _NULL,
+                self._messages(outputs) if outputs else _NULL,
+                self._json(attributes) if attributes else _NULL,
+                self._json([_event(event) for event in events]) if events else _NULL,
+                self._json([_link(link) for link in links]) if links else _NULL,
+                self._json(_extra(record)) if has_extra else _NULL,
+            )
         )
-        body = b"".join(parts)
-        if body == _NULL_PARTS:
-            return None
-        start = _payload_start.pack(
-            10,
-            4, project_id,
-            16, record.trace_id,
-            8, record.span_id,
-            8, record.start_ns // 1000 - PG_EPOCH_US,
-        )  # fmt: skip
-        return start + body
 
     def _encode_dims(self, dims: Dims) -> bytes:
         texts = (dims.agent, dims.environment, dims.model, dims.provider, dims.machine,
@@ -136,6 +139,8 @@ class Encoder:
     def _message(self, message: Message) -> dict[str, Json]:
         role, content, name, call_id, mime_type, _ = message
         truncated = len(content) > self._max_field
+        if not (name or call_id or mime_type or truncated):
+            return {"role": ROLE_NAMES[role], "content": content}
         document: dict[str, Json] = {
             "role": ROLE_NAMES[role],
             "content": shorten(content) if truncated else content,
@@ -211,7 +216,7 @@ def _extra(record: SpanRecord) -> dict[str, Json]:
     extra: dict[str, Json] = {}
     if record.status_message:
         extra["status_message"] = record.status_message
-    if record.cost_source or record.price_table or record.cost_currency not in ("", "USD"):
+    if record.cost_source or record.price_table or record.cost_currency not in _DOLLARS:
         extra["cost"] = {
             "amount": record.cost_amount,
             "currency": record.cost_currency,

@@ -87,12 +87,15 @@ class Judge:
         for position, record in enumerate(records):
             for messages, paths in ((record.input, _INPUT), (record.output, _OUTPUT)):
                 for message, path in zip(messages, paths, strict=False):
-                    if message.content:
-                        texts.append(_new(Text, (_ROLES[message.role], message.content)))
+                    role, content, name, call_id, mime_type, _ = message
+                    if content:
+                        texts.append(_new(Text, (_ROLES[role], content)))
                         places.append((position, path))
-                    if message.name or message.tool_call_id or message.mime_type:
+                    if name or call_id or mime_type:
                         self._add(texts, places, position, self._labels(message, path))
-            self._add(texts, places, position, self._metadata(record))
+            found = self._metadata(record)
+            if found:
+                self._add(texts, places, position, found)
         return texts, places
 
     def _add(

@@ -15,21 +15,14 @@ def prepare(batch: Batch, encoder: Encoder, now_ns: int) -> list[Prepared]:
     project_id = batch.project_id
     suffix = project_id.to_bytes(4, "big")
     ingest_us = timestamp(now_ns)
-    span_row, payload_row = encoder.span_row, encoder.payload_row
+    rows, new = encoder.rows, tuple.__new__
     decided = batch.decisions
-    prepared = []
+    prepared: list[Prepared] = []
     for position, record in enumerate(batch.records):
         decisions: Sequence[Decision] = NO_DECISIONS
         if decided and position in decided:
             decisions = decided[position][:MAX_FINDINGS]
-        prepared.append(
-            Prepared(
-                record.trace_id + record.span_id + suffix,
-                project_id,
-                record,
-                decisions,
-                span_row(record, project_id, len(decisions), ingest_us),
-                payload_row(record, project_id),
-            )
-        )
+        span_row, payload_row = rows(record, project_id, len(decisions), ingest_us)
+        key = record[0] + record[1] + suffix
+        prepared.append(new(Prepared, (key, project_id, record, decisions, span_row, payload_row)))
     return prepared

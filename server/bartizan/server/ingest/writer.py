@@ -18,7 +18,7 @@ from bartizan.server.ingest.group import REFUSED_FOR_CONTENT, Group, Pending, Ra
 from bartizan.server.metrics import Metrics
 from bartizan.server.store import writing
 from bartizan.server.store.engine import AWAY, Connection, connect
-from bartizan.server.store.partitions import Partitions, week_of
+from bartizan.server.store.partitions import Partitions, weeks_of
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +159,7 @@ class Writer:
     async def _commit(self, group: list[Pending]) -> list[Outcome]:
         connection = self._connection
         assert connection is not None
-        weeks = {week_of(span.record.start_ns) for pending in group for span in pending.spans}
+        weeks = weeks_of(span.record.start_ns for pending in group for span in pending.spans)
         isolate = False
         for attempt in range(MAX_TRIES):
             try:

@@ -72,9 +72,7 @@ class ContentReader(ProjectReader):
             .offset(0)
             .lateral("payload")
         )
-        return select(wanted.c.trace_id, *of_trace.c).join_from(
-            wanted, of_trace, literal(True)
-        )
+        return select(wanted.c.trace_id, *of_trace.c).join_from(wanted, of_trace, literal(True))
 
 
 def _plain(forms: set[str]) -> str:

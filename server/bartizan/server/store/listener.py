@@ -1,4 +1,4 @@
-"""Hears what other connections announce: one connection a process, on as many channels as needed."""
+"""Hears what others announce over the database: one connection a process, for all channels."""
 
 import asyncio
 import contextlib

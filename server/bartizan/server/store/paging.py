@@ -52,9 +52,7 @@ class PageTokens:
 def page_size(requested: int, default: int, most: int) -> int:
     """Returns how many items a page holds; raises InvalidArgument for a negative number."""
     if requested < 0:
-        raise InvalidArgument(
-            "BAD_PAGE_SIZE", "page_size must not be negative.", field="page_size"
-        )
+        raise InvalidArgument("BAD_PAGE_SIZE", "page_size must not be negative.", field="page_size")
     return min(requested or default, most)
 
 

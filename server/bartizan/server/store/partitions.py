@@ -3,6 +3,7 @@
 On TimescaleDB the extension makes and drops its own chunks and nothing here is used.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from bartizan.server.store.engine import Connection
@@ -11,11 +12,13 @@ TABLES = ("spans", "span_payloads", "findings")
 WEEK = timedelta(days=7)
 WEEKS_AHEAD = 4
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+_MONDAY_NS = 4 * 86_400 * 1_000_000_000
+_WEEK_NS = 7 * 86_400 * 1_000_000_000
 
 
-def week_of(ns: int) -> int:
-    """Returns the number of the week that holds a time in nanoseconds since 1970."""
-    return (ns // 1_000_000_000 - int(_MONDAY.timestamp())) // int(WEEK.total_seconds())
+def weeks_of(times_ns: Iterable[int]) -> set[int]:
+    """Returns the numbers of the weeks that hold some times, in nanoseconds since 1970."""
+    return {(ns - _MONDAY_NS) // _WEEK_NS for ns in times_ns}
 
 
 def monday(week: int) -> date:

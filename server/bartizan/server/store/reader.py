@@ -32,7 +32,7 @@ class ProjectReader:
         """Runs a query; holds a connection no longer than that. Raises DeadlineExceeded."""
         async with self._engine.connect() as connection:
             try:
-                return (await connection.execute(query)).all()
+                return list(await connection.execute(query))
             except DBAPIError as error:
                 if getattr(error.orig, "sqlstate", "") == QUERY_CANCELED:
                     raise DeadlineExceeded(

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from bartizan.server.store import partitions
+from bartizan.server.store.clock import to_ns
 from bartizan.server.store.engine import Connection
 
 BATCH = 5_000
@@ -15,10 +16,8 @@ _BY_START = ("spans", "span_payloads", "findings")
 
 async def make_partitions(connection: Connection, now: datetime) -> None:
     """Makes the native partitions of this week and the next ones."""
-    this_week = partitions.week_of(int(now.timestamp()) * 1_000_000_000)
-    await partitions.Partitions().ensure(
-        connection, set(range(this_week, this_week + partitions.WEEKS_AHEAD + 1))
-    )
+    ahead = [now + week * partitions.WEEK for week in range(partitions.WEEKS_AHEAD + 1)]
+    await partitions.Partitions().ensure(connection, partitions.weeks_of(map(to_ns, ahead)))
 
 
 async def expire(connection: Connection, now: datetime) -> None:

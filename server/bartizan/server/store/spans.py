@@ -77,7 +77,9 @@ class SpanReader(ProjectReader):
 
     async def _page(self, trace: TraceBounds, keys: Sequence[Row[Any]], content: bool) -> SpanPage:
         part = TraceBounds(trace.trace_id, keys[0].start_time, keys[-1].start_time)
-        chosen = [span_payloads.c[name] for name in (*CONTENT, "extra") if content or name == "extra"]
+        chosen = [
+            span_payloads.c[name] for name in (*CONTENT, "extra") if content or name == "extra"
+        ]
         query = self._with_payloads(self._select(spans, spans, *chosen), part)
         of_page = spans.c.span_id == _any_of([key.span_id for key in keys])
         query = query.where(of_page, *_within(spans, part)).order_by(*ORDER)

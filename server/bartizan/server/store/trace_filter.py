@@ -104,11 +104,12 @@ class TraceFilter:
         return and_(some, held.exists())
 
 
-def status(trace: Row[Any]) -> int:
+def status(trace: Row[Any]) -> "common_pb2.StatusCode.ValueType":
     """Returns how a trace ended: as its root did, or, while none has come, failed if a span did."""
     if trace.root_seen:
-        return int(trace.root_status)
-    return ERROR if trace.error_count else 0
+        root: common_pb2.StatusCode.ValueType = trace.root_status
+        return root
+    return ERROR if trace.error_count else common_pb2.STATUS_CODE_UNSPECIFIED
 
 
 def _status_of(columns: Any) -> ColumnElement[int]:

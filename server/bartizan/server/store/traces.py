@@ -45,16 +45,17 @@ class TraceReader(ProjectReader):
         return rows
 
     async def committed(self, xids: Sequence[int], limit: int) -> tuple[Sequence[Row[Any]], int]:
-        """Returns up to `limit` traces that these transactions were the last to change.
+        """Returns up to `limit` of the newest traces that these transactions were last to change.
 
-        The second value says how many more there are.
+        They come oldest first. The second value says how many more there are.
         """
         changed = traces.c.update_xid == any_(literal(xids, ARRAY(BigInteger)))
-        rows = await self._rows(self._select(traces).where(changed).limit(limit + 1))
+        query = self._select(traces).where(changed).order_by(traces.c.start_time.desc())
+        rows = await self._rows(query.limit(limit + 1))
         if len(rows) <= limit:
-            return rows, 0
+            return rows[::-1], 0
         count = await self._rows(self._select(traces, func.count()).where(changed))
-        return rows[:limit], max(count[0][0] - limit, 1)
+        return rows[:limit][::-1], max(count[0][0] - limit, 1)
 
     def _in_order(self, wanted: TraceFilter, after: TraceKey | None) -> Select[Any]:
         query = self._select(traces).where(*wanted.ordered())
