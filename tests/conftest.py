@@ -1,0 +1,59 @@
+"""Databases for tests: on the server that BARTIZAN_TEST_DATABASE_URL names, or on one of our own.
+
+The server may be plain PostgreSQL or TimescaleDB. Its role must be allowed to make databases.
+"""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.support.database import Databases, project_ids
+
+from bartizan.server.store.embedded import EmbeddedPostgres
+from bartizan.server.store.engine import create_engine
+
+
+@pytest.fixture(scope="session")
+async def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A database server, by the URL of a database that tests leave alone."""
+    if url := os.environ.get("BARTIZAN_TEST_DATABASE_URL"):
+        yield url
+        return
+    async with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as postgres:
+        yield postgres.url
+
+
+@pytest.fixture(scope="session")
+async def databases(postgres_url: str) -> AsyncIterator[Databases]:
+    """Makes migrated databases, and drops them when the session ends."""
+    async with Databases(postgres_url) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+async def database_url(databases: Databases) -> str:
+    """A migrated database that all tests share: each keeps to a project of its own."""
+    return await databases.create()
+
+
+@pytest.fixture
+async def fresh_database_url(databases: Databases) -> AsyncIterator[str]:
+    """A migrated database that holds nothing, for this test alone."""
+    url = await databases.create()
+    yield url
+    await databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+async def shared_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on the shared database."""
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def project_id() -> int:
+    """A project that no other test uses; there is no row for it."""
+    return next(project_ids)

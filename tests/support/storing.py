@@ -1,0 +1,45 @@
+"""Stores spans the way the server does, up to the commit, without a server."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from bartizan.plugins.contract import Finding
+from bartizan.plugins.decision import Action, Decision, Verdict
+from bartizan.server.ingest.batch import Batch, Outcome
+from bartizan.server.ingest.encode import Encoder
+from bartizan.server.ingest.group import Group, Pending
+from bartizan.server.ingest.native import NativeConverter
+from bartizan.server.ingest.prepare import prepare
+from bartizan.server.store import writing
+from bartizan.server.store.engine import connect
+from bartizan.server.store.partitions import Partitions, weeks_of
+from bartizan.v1 import common_pb2
+
+MAX_FIELD = 1024 * 1024
+
+
+async def store(
+    url: str,
+    project_id: int,
+    spans: Sequence[common_pb2.Span],
+    decisions: Mapping[int, list[Decision]] | None = None,
+) -> Outcome:
+    """Stores spans in one transaction; `decisions` by the place of the span."""
+    now_ns = time.time_ns()
+    records = [NativeConverter().record(span, now_ns) for span in spans]
+    batch = Batch(project_id, records, range(len(records)), decisions=dict(decisions or {}))
+    pending = Pending(batch, prepare(batch, Encoder(MAX_FIELD), now_ns), now_ns)
+    connection = await connect(url)
+    try:
+        await writing.configure(connection)
+        await Partitions().ensure(connection, weeks_of(r.start_ns for r in records))
+        return (await Group(connection, [pending]).store(isolate=False))[0]
+    finally:
+        await connection.close()
+
+
+def decision(category: str, *, field: str = "input[0].content", shadow: bool = False) -> Decision:
+    """Returns what a rule makes of a finding of a category."""
+    finding = Finding(category, score=0.75, start=1, end=4, code="pattern")
+    action = Action.FLAG if shadow else Action.REDACT
+    return Decision(field, finding, "pii", "v1", Verdict.MODIFY, action, shadow)
