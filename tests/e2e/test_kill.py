@@ -107,6 +107,7 @@ def test_acked_spans_survive_kills_and_none_is_stored_twice(
     with Serving(tmp_path / "data", options) as serving:
         for number in range(rounds):
             acked |= send_and_kill(serving, rng, kills[number % len(kills)])
+        serving.wait_for(200)
         found = asyncio.run(stored(serving))
     assert not acked - found.keys(), "an acked span is lost"
     assert set(found.values()) == {1}, "a span is stored twice"

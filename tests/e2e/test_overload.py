@@ -46,7 +46,7 @@ def test_quota_refuses_with_a_delay(small: Serving) -> None:
         project = client.admin.list_projects()
         first = next(iter(project))
         first.max_spans_per_second = 10
-        client.admin.update_project(first)
+        client.admin.update_project(first, ["max_spans_per_second"])
         with pytest.raises(ResourceExhausted) as refusal:
             for _ in range(10):
                 client.export(next(batches))

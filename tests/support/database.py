@@ -8,7 +8,6 @@ from urllib.parse import urlsplit, urlunsplit
 from bartizan.server.store import schema
 from bartizan.server.store.engine import connect, create_engine
 
-
 project_ids = itertools.count(1)
 """Projects that no other test of this session uses."""
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import psutil
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 40
+POLL_S = 0.05
 
 NO_RULES = "rules: []\n"
 
@@ -140,6 +142,16 @@ class Serving:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
+
+    def wait_for(self, status: int) -> str:
+        """Asks /readyz until it answers with a status; returns the body."""
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while time.monotonic() < deadline:
+            found, body = self.get("/readyz")
+            if found == status:
+                return body
+            time.sleep(POLL_S)
+        raise AssertionError(f"/readyz did not turn {status}")
 
     def __enter__(self) -> Self:
         return self.start()

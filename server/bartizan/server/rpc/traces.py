@@ -1,6 +1,6 @@
 """Reading traces and sessions back."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from uuid import UUID
 
@@ -70,7 +70,7 @@ class TraceService:
 
     async def GetTrace(
         self, request: trace_pb2.GetTraceRequest, call: Call
-    ) -> AsyncIterator[trace_pb2.GetTraceResponse]:
+    ) -> AsyncGenerator[trace_pb2.GetTraceResponse, None]:
         """Streams one trace: its summary with the first spans, then the others."""
         trace_id = trace_names.read_trace_id(request.name, call.principal)
         size = page_size(request.page_size, DEFAULT_SPANS, MAX_PAGE)
@@ -122,7 +122,7 @@ class TraceService:
 
     async def TailTraces(
         self, request: trace_pb2.TailTracesRequest, call: Call
-    ) -> AsyncIterator[trace_pb2.TailTracesResponse]:
+    ) -> AsyncGenerator[trace_pb2.TailTracesResponse, None]:
         """Streams traces as they are committed, until the caller or the server stops."""
         trace_names.check_parent(request.parent, call.principal)
         wanted = trace_filters.live(request.filter)

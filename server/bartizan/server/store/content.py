@@ -63,7 +63,7 @@ class ContentReader(ProjectReader):
     ) -> Select[Any]:
         # One look-up a trace: without fresh statistics, a plan for all at once reads everything.
         ids = func.unnest(literal([trace.trace_id for trace in traces], ARRAY(Uuid)))
-        wanted = ids.table_valued(column("trace_id", Uuid), name="wanted")
+        wanted = ids.table_valued(column("trace_id", Uuid), name="wanted").render_derived()
         of_trace = (
             self._select(span_payloads, *columns)
             .where(span_payloads.c.trace_id == wanted.c.trace_id, where)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bartizan.plugins.errors import InvalidArgument
 
 MAC_BYTES = 16
-MAX_TOKEN_CHARS = 2_048
+MAX_TOKEN_CHARS = 4_096
 """A position is a time and an id, and no id is longer than 256 characters."""
 
 
@@ -28,7 +28,7 @@ class PageTokens:
 
         `query` says everything that the results depend on: method, project, filter.
         """
-        body = json.dumps(list(position), separators=(",", ":")).encode()
+        body = json.dumps(list(position), ensure_ascii=False).encode()
         return base64.urlsafe_b64encode(self._mac(query, body) + body).rstrip(b"=").decode()
 
     def open(self, query: str, token: str) -> Sequence[str]:

@@ -1,0 +1,1 @@
+"""Measures the real server from separate processes: `python -m tests.bench --help`."""
