@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 import re2
-import regex  # type: ignore[import-untyped]
+import regex
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from presidio_analyzer import Pattern, PatternRecognizer, predefined_recognizers

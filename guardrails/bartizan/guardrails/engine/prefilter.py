@@ -12,7 +12,7 @@ from functools import cache
 from itertools import accumulate
 
 import re2
-import regex  # type: ignore[import-untyped]
+import regex
 
 from bartizan.guardrails.engine.relax import Unknown, Widener
 

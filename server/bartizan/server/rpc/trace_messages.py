@@ -49,10 +49,10 @@ def session(row: Row[Any], principal: Principal) -> trace_pb2.Session:
     return _with_totals(message, row)
 
 
-def span(row: Row[Any]) -> common_pb2.Span:
-    """Returns a span with as much of its payload as the row has."""
+def span(row: Row[Any], payload: Row[Any] | None) -> common_pb2.Span:
+    """Returns a span with as much of its payload as was read."""
     start_ns = to_ns(row.start_time) + row.start_nanos
-    extra = _load(row, "extra") or {}
+    extra = _load(payload, "extra") or {}
     return common_pb2.Span(
         trace_id=row.trace_id.hex,
         span_id=_span_id(row.span_id),
@@ -77,11 +77,11 @@ def span(row: Row[Any]) -> common_pb2.Span:
         usage=_usage(row),
         cost=_cost(row, extra.get("cost")),
         time_to_first_token_ns=row.first_token_ns,
-        input=_messages(_load(row, "input")),
-        output=_messages(_load(row, "output")),
-        attributes=_attributes(_load(row, "attributes")),
-        events=_events(_load(row, "events")),
-        links=_links(_load(row, "links")),
+        input=_messages(_load(payload, "input")),
+        output=_messages(_load(payload, "output")),
+        attributes=_attributes(_load(payload, "attributes")),
+        events=_events(_load(payload, "events")),
+        links=_links(_load(payload, "links")),
     )
 
 
@@ -141,8 +141,8 @@ def _cost(row: Row[Any], document: Any) -> common_pb2.Cost | None:
     return None
 
 
-def _load(row: Row[Any], part: str) -> Any:
-    text = row._mapping.get(part)
+def _load(payload: Row[Any] | None, part: str) -> Any:
+    text = getattr(payload, part, None)
     return orjson.loads(text) if text else None
 
 

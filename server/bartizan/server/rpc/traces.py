@@ -1,7 +1,8 @@
 """Reading traces and sessions back."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from typing import ClassVar
 from uuid import UUID
 
 from google.protobuf.message import Message
@@ -27,8 +28,10 @@ MAX_PAGE = 1_000
 class TraceService:
     """Answers from the caller's own project only."""
 
-    DESCRIPTOR = trace_pb2.DESCRIPTOR.services_by_name["TraceService"]
-    SCOPES = {method.name: Scope.SCOPE_READ for method in DESCRIPTOR.methods}
+    DESCRIPTOR: ClassVar = trace_pb2.DESCRIPTOR.services_by_name["TraceService"]
+    SCOPES: ClassVar[Mapping[str, int | None]] = {
+        method.name: Scope.SCOPE_READ for method in DESCRIPTOR.methods
+    }
 
     def __init__(
         self,
@@ -85,7 +88,10 @@ class TraceService:
             async for page in pages:
                 yield trace_pb2.GetTraceResponse(
                     trace=summary,
-                    spans=map(trace_messages.span, page.spans),
+                    spans=[
+                        trace_messages.span(span, page.payloads.get(span.span_id))
+                        for span in page.spans
+                    ],
                     findings=map(trace_messages.finding, page.findings),
                 )
                 summary = None

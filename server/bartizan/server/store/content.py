@@ -10,7 +10,18 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, Select, Uuid, column, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Uuid,
+    collate,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from bartizan.server.ingest.span import Json
@@ -24,10 +35,21 @@ class Words:
     """A run of text to look for, whatever the case of its letters."""
 
     def __init__(self, text: str) -> None:
-        letters = [{form for form in (c, c.lower(), c.upper()) if len(form) == 1} for c in text]
-        self._plain = re.compile("".join(map(_plain, letters)))
-        self.json_pattern = "".join(map(_escaped, letters))
-        """A regular expression of PostgreSQL for the text as it stands in JSON."""
+        self._text = text
+        self._letters = [
+            {form for form in (c, c.lower(), c.upper()) if len(form) == 1} for c in text
+        ]
+        self._plain = re.compile("".join(map(_plain, self._letters)))
+
+    def in_json(self, part: ColumnElement[str]) -> ColumnElement[bool]:
+        """Returns the condition that a JSON text holds the text, in or between its values.
+
+        It means the same whatever the locale of the database.
+        """
+        if self._text.isascii():
+            in_json = orjson.dumps(self._text).decode()[1:-1]
+            return collate(part, "C").icontains(in_json, autoescape=True)
+        return part.regexp_match("".join(map(_escaped, self._letters)))
 
     def in_payload(self, payload: Row[Any]) -> bool:
         """Tells whether the content of a row of span_payloads holds the text."""
@@ -47,16 +69,16 @@ class ContentReader(ProjectReader):
         rows = await self._rows(self._payloads_of(traces, size.label("size")))
         return {row.trace_id: int(row.size) for row in rows if row.size is not None}
 
-    async def holding(self, traces: Sequence[Row[Any]], words: Words) -> set[UUID]:
-        """Returns the ids of those traces whose content holds the words."""
+    async def holding(self, traces: Sequence[Row[Any]], words: Words) -> tuple[set[UUID], int]:
+        """Returns which of these traces hold the words, and how many bytes were read to know."""
         columns = [span_payloads.c[name] for name in PARTS]
-        sifted = or_(*(part.regexp_match(words.json_pattern) for part in columns))
+        sifted = or_(*map(words.in_json, columns))
         rows = await self._rows(self._payloads_of(traces, *columns, where=sifted))
         held: set[UUID] = set()
         for row in rows:
             if row.trace_id not in held and words.in_payload(row):
                 held.add(row.trace_id)
-        return held
+        return held, sum(len(row._mapping[name] or "") for row in rows for name in PARTS)
 
     def _payloads_of(
         self, traces: Sequence[Row[Any]], *columns: Any, where: Any = True

@@ -15,6 +15,8 @@ from bartizan.server.store.traces import TraceKey, TraceReader
 MAX_SPANS = 20_000
 MAX_BYTES = 24 * 1024 * 1024
 """How much one search looks through: some 200 ms of the database's time."""
+READ_COST = 3
+"""How much more it takes to read content than to have the database look through it."""
 FIRST_STEP = 64
 LAST_STEP = 2_048
 """How many traces are looked at together: few first, as common words are found at once."""
@@ -59,7 +61,8 @@ class TraceSearch:
         while True:
             candidates = await self._traces.newest(wanted, after, step)
             near = await self._affordable(candidates, budget)
-            held = await self._content.holding(near, words) if near else set()
+            held, read = await self._content.holding(near, words) if near else (set(), 0)
+            budget.bytes -= READ_COST * read
             for trace in near:
                 after = TraceKey(trace.start_time, trace.trace_id)
                 if trace.trace_id in held:

@@ -1,6 +1,6 @@
 """The spans of one trace, in pages, however many there are."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
-    and_,
     any_,
     func,
     literal,
@@ -40,14 +39,19 @@ class TraceBounds(NamedTuple):
 
 
 class SpanPage(NamedTuple):
-    """Spans in their order, with their payload columns, and what was found in them."""
+    """Spans in their order, the payloads of those that have one, and what was found in them."""
 
     spans: Sequence[Row[Any]]
+    payloads: Mapping[int, Row[Any]]
     findings: Sequence[Row[Any]]
 
 
 class SpanReader(ProjectReader):
-    """Reads spans. Between pages it holds nothing but keys."""
+    """Reads spans. Between pages it holds nothing but keys.
+
+    Tables are read one by one: a join would be as good as what the planner believes of a trace,
+    and it believes that every trace is small.
+    """
 
     async def pages(
         self, trace: TraceBounds, size: int, *, content: bool
@@ -58,50 +62,58 @@ class SpanReader(ProjectReader):
         there or are not.
         """
         after: Row[Any] | None = None
-        while keys := await self._rows(self._keys(trace, after, content)):
-            for page in _split(keys, size):
-                yield await self._page(trace, page, content)
+        while keys := await self._rows(self._keys(trace, after)):
+            sizes = await self._sizes(_part(trace, keys)) if content else {}
+            for page in _split(keys, sizes, size):
+                yield await self._page(_part(trace, page), page, content)
             after = keys[-1]
             if len(keys) < WINDOW:
                 return
 
-    def _keys(self, trace: TraceBounds, after: Row[Any] | None, content: bool) -> Select[Any]:
-        query = self._select(spans, *ORDER, spans.c.finding_count, _content_bytes(content))
+    def _keys(self, trace: TraceBounds, after: Row[Any] | None) -> Select[Any]:
+        query = self._select(spans, *ORDER, spans.c.finding_count)
         query = query.where(*_within(spans, trace)).order_by(*ORDER).limit(WINDOW)
-        if content:
-            query = self._with_payloads(query, trace)
         if after is not None:
             types = [column.type for column in ORDER]
             query = query.where(tuple_(*ORDER) > tuple_(*after[: len(ORDER)], types=types))
         return query
 
-    async def _page(self, trace: TraceBounds, keys: Sequence[Row[Any]], content: bool) -> SpanPage:
-        part = TraceBounds(trace.trace_id, keys[0].start_time, keys[-1].start_time)
-        chosen = [
-            span_payloads.c[name] for name in (*CONTENT, "extra") if content or name == "extra"
-        ]
-        query = self._with_payloads(self._select(spans, spans, *chosen), part)
-        of_page = spans.c.span_id == _any_of([key.span_id for key in keys])
-        query = query.where(of_page, *_within(spans, part)).order_by(*ORDER)
-        found = [key.span_id for key in keys if key.finding_count]
-        return SpanPage(await self._rows(query), await self._findings(part, found))
+    async def _sizes(self, part: TraceBounds) -> dict[int, int]:
+        """Returns how long the content of each span is; the database knows without reading it."""
+        lengths = [func.coalesce(func.octet_length(span_payloads.c[name]), 0) for name in CONTENT]
+        size = sum(lengths[1:], lengths[0])
+        query = self._select(span_payloads, span_payloads.c.span_id, size.label("bytes"))
+        rows = await self._rows(query.where(*_within(span_payloads, part)))
+        return {row.span_id: row.bytes for row in rows}
 
-    async def _findings(self, part: TraceBounds, span_ids: list[int]) -> Sequence[Row[Any]]:
-        if not span_ids:
+    async def _page(self, part: TraceBounds, keys: Sequence[Row[Any]], content: bool) -> SpanPage:
+        ids = [key.span_id for key in keys]
+        query = self._select(spans).where(spans.c.span_id == _any_of(ids), *_within(spans, part))
+        rows = await self._rows(query.order_by(*ORDER))
+        found = [key.span_id for key in keys if key.finding_count]
+        return SpanPage(
+            rows, await self._payloads(part, ids, content), await self._findings(part, found)
+        )
+
+    async def _payloads(
+        self, part: TraceBounds, ids: list[int], content: bool
+    ) -> dict[int, Row[Any]]:
+        names = ("span_id", *(CONTENT if content else ()), "extra")
+        query = self._select(span_payloads, *(span_payloads.c[name] for name in names))
+        query = query.where(span_payloads.c.span_id == _any_of(ids), *_within(span_payloads, part))
+        return {row.span_id: row for row in await self._rows(query)}
+
+    async def _findings(self, part: TraceBounds, ids: list[int]) -> Sequence[Row[Any]]:
+        if not ids:
             return ()
         order = (findings.c.start_time, findings.c.span_id, findings.c.field)
-        of_spans = findings.c.span_id == _any_of(span_ids)
-        query = self._select(findings).where(of_spans, *_within(findings, part))
+        query = self._select(findings)
+        query = query.where(findings.c.span_id == _any_of(ids), *_within(findings, part))
         return await self._rows(query.order_by(*order, findings.c.start_offset))
 
-    def _with_payloads(self, query: Select[Any], part: TraceBounds) -> Select[Any]:
-        same = and_(
-            self._own(span_payloads),
-            span_payloads.c.span_id == spans.c.span_id,
-            span_payloads.c.start_time == spans.c.start_time,
-            *_within(span_payloads, part),
-        )
-        return query.join_from(spans, span_payloads, same, isouter=True)
+
+def _part(trace: TraceBounds, keys: Sequence[Row[Any]]) -> TraceBounds:
+    return TraceBounds(trace.trace_id, keys[0].start_time, keys[-1].start_time)
 
 
 def _within(table: Table, part: TraceBounds) -> Iterator[ColumnElement[bool]]:
@@ -113,18 +125,15 @@ def _any_of(values: Sequence[int]) -> Any:
     return any_(literal(values, ARRAY(BigInteger)))
 
 
-def _content_bytes(content: bool) -> ColumnElement[int]:
-    """Returns how long the content is, which the database knows without reading it."""
-    lengths = [func.coalesce(func.octet_length(span_payloads.c[name]), 0) for name in CONTENT]
-    return (sum(lengths[1:], lengths[0]) if content else literal(0)).label("content_bytes")
-
-
-def _split(keys: Sequence[Row[Any]], size: int) -> Iterator[Sequence[Row[Any]]]:
-    """Yields runs of keys that are pages by count and by content."""
+def _split(
+    keys: Sequence[Row[Any]], sizes: Mapping[int, int], most: int
+) -> Iterator[Sequence[Row[Any]]]:
+    """Yields runs of keys that are pages by their count and by their content."""
     first = total = 0
     for place, key in enumerate(keys):
-        total += key.content_bytes
-        if place > first and (place - first == size or total > PAGE_BYTES):
+        size = sizes.get(key.span_id, 0)
+        total += size
+        if place > first and (place - first == most or total > PAGE_BYTES):
             yield keys[first:place]
-            first, total = place, key.content_bytes
+            first, total = place, size
     yield keys[first:]

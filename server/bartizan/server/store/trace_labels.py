@@ -7,19 +7,20 @@ must be tested by its columns as well.
 
 import math
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func
+from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
 from bartizan.server.store.tables import traces
 from bartizan.server.store.trace_filter import TraceFilter
 
-BUCKETS = 80
-"""Durations and costs are labelled by their logarithm, and the largest by the last bucket."""
-PER_LOG_S = 4
-PER_LOG_NANO_USD = 2
+PER_LOG = 8
+"""Durations in milliseconds, and costs, are labelled by so many times their logarithm."""
+LAST_BUCKET = 400
+"""No number of 64 bits has a larger one."""
 
 ARGUMENTS = (
     "project_id", "agents", "models", "tags", "categories", "environment", "machine", "workspace",
@@ -49,8 +50,9 @@ def conditions(project_id: int, wanted: TraceFilter) -> Iterator[ColumnElement[b
     if exact := [_number(project_id, kind, value) for kind, value in _exact(wanted)]:
         yield labels.op("@>")(_numbers(exact))
     for kind, first in _at_least(wanted):
-        buckets = [_number(project_id, kind, str(bucket)) for bucket in range(first, BUCKETS)]
-        yield labels.op("&&")(_numbers(buckets))
+        bucket = func.generate_series(first, LAST_BUCKET).column_valued("bucket")
+        numbers = select(_number(project_id, kind, cast(bucket, Text)))
+        yield labels.op("&&")(func.array(numbers.scalar_subquery(), type_=ARRAY(BigInteger)))
 
 
 def _exact(wanted: TraceFilter) -> Iterator[tuple[Label, str]]:
@@ -71,17 +73,17 @@ def _exact(wanted: TraceFilter) -> Iterator[tuple[Label, str]]:
 
 def _at_least(wanted: TraceFilter) -> Iterator[tuple[Label, int]]:
     if wanted.min_duration:
-        yield Label.DURATION, _bucket(wanted.min_duration.total_seconds(), PER_LOG_S)
+        yield Label.DURATION, _bucket(wanted.min_duration / timedelta(milliseconds=1))
     if wanted.min_cost_nano_usd:
-        yield Label.COST, _bucket(wanted.min_cost_nano_usd, PER_LOG_NANO_USD)
+        yield Label.COST, _bucket(wanted.min_cost_nano_usd)
 
 
-def _bucket(amount: float, per_log: int) -> int:
-    # One early, as the logarithms of Python and of the database may differ in the last digit.
-    return min(max(int(math.log1p(amount) * per_log) - 1, 0), BUCKETS - 1)
+def _bucket(amount: float) -> int:
+    # A little early, as two ways to a logarithm may differ in the last digits.
+    return max(int(math.log1p(amount) * PER_LOG - 1e-6), 0)
 
 
-def _number(project_id: int, kind: Label, value: str) -> ColumnElement[int]:
+def _number(project_id: int, kind: Label, value: Any) -> ColumnElement[int]:
     seed = project_id * 16 + kind
     return func.hashtextextended(value, cast(seed, BigInteger), type_=BigInteger)
 

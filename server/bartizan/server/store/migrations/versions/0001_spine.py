@@ -149,12 +149,12 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 1000 AS $$
 DECLARE
     seed bigint := project_id * 16::bigint;
     status int := CASE WHEN root_seen THEN root_status WHEN error_count > 0 THEN 2 ELSE 0 END;
-    seconds float8 := greatest(extract(epoch FROM end_time - start_time), 0);
+    millis float8 := greatest(extract(epoch FROM end_time - start_time) * 1000, 0);
     labels bigint[] := ARRAY[
         hashtextextended(environment, seed + 4), hashtextextended(machine, seed + 5),
         hashtextextended(workspace, seed + 6), hashtextextended(status::text, seed + 7),
-        hashtextextended(least(floor(ln(1 + seconds) * 4), 79)::text, seed + 8),
-        hashtextextended(least(floor(ln(1 + cost_nano_usd::float8) * 2), 79)::text, seed + 9)];
+        hashtextextended(floor(ln(1 + millis) * 8)::text, seed + 8),
+        hashtextextended(floor(ln(1 + cost_nano_usd::float8) * 8)::text, seed + 9)];
     label text;
 BEGIN
     FOREACH label IN ARRAY agents LOOP
