@@ -44,9 +44,9 @@ def _bench(chosen: argparse.Namespace, folder: Path) -> Bench:
         Report(),
         folder,
         rounds=1 if quick else 3,
-        seconds=3.0 if quick else 6.0,
-        overload_s=600.0 if chosen.long else 10.0 if quick else 30.0,
-        spans=100_000 if quick else 1_000_000,
+        seconds=2.0 if quick else 6.0,
+        overload_s=600.0 if chosen.long else 8.0 if quick else 30.0,
+        spans=50_000 if quick else 1_000_000,
     )
 
 

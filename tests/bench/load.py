@@ -33,7 +33,7 @@ OPTIONS = [
 ]
 RETRY_S = 0.05
 """How long a sender waits after an error."""
-DRAIN_S = 10
+DRAIN_S = 5
 """How long a stream waits for its last acks."""
 EXPORT_TIMEOUT_S = 30
 UNARY_CHANNELS = 4
