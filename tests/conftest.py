@@ -4,7 +4,9 @@ The server may be plain PostgreSQL or TimescaleDB. Its role must be allowed to m
 """
 
 import os
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,13 +17,16 @@ from bartizan.server.store.engine import create_engine
 
 
 @pytest.fixture(scope="session")
-async def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def postgres_url() -> AsyncIterator[str]:
     """A database server, by the URL of a database that tests leave alone."""
     if url := os.environ.get("BARTIZAN_TEST_DATABASE_URL"):
         yield url
         return
-    async with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as postgres:
-        yield postgres.url
+    # Not in pytest's own folder: under root, the user that PostgreSQL runs as must get through to
+    # it, and every other pytest that starts shuts that folder to all but root.
+    with tempfile.TemporaryDirectory(prefix="bartizan-test-") as folder:
+        async with EmbeddedPostgres(Path(folder)) as postgres:
+            yield postgres.url
 
 
 @pytest.fixture(scope="session")

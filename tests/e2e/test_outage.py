@@ -82,6 +82,7 @@ async def test_stream_goes_on_when_the_database_returns(bare: Serving) -> None:
         tickets += send(stream, batches, 10)
         acks = [ticket.result(PATIENCE_S) for ticket in tickets]
     assert sum(ack.stored + ack.duplicate for ack in acks) == 600
+    bare.wait_for(200)
     assert await stored(bare) == 600
 
 

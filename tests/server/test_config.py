@@ -39,7 +39,7 @@ def test_defaults_listen_on_loopback_only() -> None:
     assert settings.http_listen.is_loopback
     assert settings.data_dir == Path.home() / ".local/share/bartizan"
     assert settings.database_url is None
-    assert settings.limits.max_message_bytes == 64 * 1024 * 1024
+    assert settings.limits.queue_bytes == 32 * 1024 * 1024
     assert settings.grpc.max_connection_age == timedelta(minutes=30)
 
 

@@ -18,24 +18,38 @@ from bartizan.v1 import common_pb2
 MAX_FIELD = 1024 * 1024
 
 
+def prepared(
+    project_id: int,
+    spans: Sequence[common_pb2.Span],
+    decisions: Mapping[int, list[Decision]] | None = None,
+) -> Pending:
+    """Returns spans that only need to be written; `decisions` by the place of the span."""
+    now_ns = time.time_ns()
+    records = [NativeConverter().record(span, now_ns) for span in spans]
+    batch = Batch(project_id, records, range(len(records)), decisions=dict(decisions or {}))
+    return Pending(batch, prepare(batch, Encoder(MAX_FIELD), now_ns), now_ns)
+
+
+async def store_prepared(url: str, pending: Pending, *, isolate: bool = False) -> Outcome:
+    """Writes spans in one transaction, over a connection of its own."""
+    connection = await connect(url)
+    try:
+        await writing.configure(connection)
+        weeks = weeks_of(record.start_ns for record in pending.batch.records)
+        await Partitions().ensure(connection, weeks)
+        return (await Group(connection, [pending]).store(isolate=isolate))[0]
+    finally:
+        await connection.close()
+
+
 async def store(
     url: str,
     project_id: int,
     spans: Sequence[common_pb2.Span],
     decisions: Mapping[int, list[Decision]] | None = None,
 ) -> Outcome:
-    """Stores spans in one transaction; `decisions` by the place of the span."""
-    now_ns = time.time_ns()
-    records = [NativeConverter().record(span, now_ns) for span in spans]
-    batch = Batch(project_id, records, range(len(records)), decisions=dict(decisions or {}))
-    pending = Pending(batch, prepare(batch, Encoder(MAX_FIELD), now_ns), now_ns)
-    connection = await connect(url)
-    try:
-        await writing.configure(connection)
-        await Partitions().ensure(connection, weeks_of(r.start_ns for r in records))
-        return (await Group(connection, [pending]).store(isolate=False))[0]
-    finally:
-        await connection.close()
+    """Stores spans; `decisions` by the place of the span."""
+    return await store_prepared(url, prepared(project_id, spans, decisions))
 
 
 def decision(category: str, *, field: str = "input[0].content", shadow: bool = False) -> Decision:

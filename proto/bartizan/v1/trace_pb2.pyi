@@ -138,8 +138,8 @@ class SpanBatch(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     SPANS_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """1 for the first batch of a stream id, then one more each time, through reconnects. A batch whose
-    seq is already committed is acked as duplicates and not stored again.
+    """1 for the first batch of a stream id, and higher with each batch, through reconnects. Spans that
+    are committed already are acked as duplicates and not stored again.
     """
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Span]:

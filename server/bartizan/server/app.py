@@ -11,10 +11,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
-from bartizan.server.rpc.admin import AdminService
-from bartizan.server.rpc.traces import TraceService
-from bartizan.server.store.listener import Listener
-from bartizan.server.store.tail import Tail
 from prometheus_client import CollectorRegistry
 
 from bartizan.server.auth import REFRESH_INTERVAL_S, Anonymous, Keys
@@ -29,6 +25,7 @@ from bartizan.server.leader import Leader
 from bartizan.server.live_rules import LiveRules, default_rules
 from bartizan.server.metrics import Metrics
 from bartizan.server.readiness import Readiness
+from bartizan.server.rpc.admin import AdminService
 from bartizan.server.rpc.call import Service
 from bartizan.server.rpc.connect_door import ConnectDoor
 from bartizan.server.rpc.gate import Gate
@@ -36,10 +33,13 @@ from bartizan.server.rpc.grpc_server import serve_grpc
 from bartizan.server.rpc.ingest import IngestService
 from bartizan.server.rpc.otlp import OtlpTraceService
 from bartizan.server.rpc.tls import Tls
+from bartizan.server.rpc.traces import TraceService
 from bartizan.server.store.engine import create_engine
 from bartizan.server.store.keys import CHANNEL as KEYS_CHANNEL
+from bartizan.server.store.listener import Listener
 from bartizan.server.store.paging import PageTokens
 from bartizan.server.store.streams import last_seq
+from bartizan.server.store.tail import Tail
 from bartizan.server.store.writing_sql import CHANNEL
 from bartizan.server.web import application
 from bartizan.server.web_body import BodyMemory
@@ -74,7 +74,9 @@ class Process:
     """True when other processes listen on the same ports."""
 
 
-async def serve(process: Process, stop: asyncio.Event, ready: Callable[[Ports], None]) -> None:
+async def serve(
+    process: Process, stop: asyncio.Event, ready: Callable[[Ports], Awaitable[None]]
+) -> None:
     """Runs one server process until `stop` is set, then drains it.
 
     Calls `ready` once it takes traces. Raises ConfigError when something in the settings, the rules
@@ -93,6 +95,8 @@ async def serve(process: Process, stop: asyncio.Event, ready: Callable[[Ports], 
                 tls=tls,
                 reuse_port=process.shared_ports,
                 with_reflection=settings.grpc.reflection,
+                keepalive_s=settings.grpc.keepalive.total_seconds(),
+                max_connection_age_s=settings.grpc.max_connection_age.total_seconds(),
             )
         )
         http_server = await stack.enter_async_context(
@@ -111,7 +115,7 @@ async def serve(process: Process, stop: asyncio.Event, ready: Callable[[Ports], 
         )
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        ready(Ports(grpc_server.port, http_server.port))
+        await ready(Ports(grpc_server.port, http_server.port))
         await _until(stop, watch, parts.writing)
         grace_s = settings.shutdown_grace.total_seconds()
         log.info("draining", grace_s=grace_s)

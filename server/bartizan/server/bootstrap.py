@@ -19,7 +19,7 @@ from bartizan.server.auth_secret import NewSecret, RandomBytes, new_key_id, new_
 from bartizan.server.store import keys, organizations, projects
 from bartizan.server.store.secrets import ensure
 
-BOOTSTRAP_LOCK = 0x6261_7274_0002
+BOOTSTRAP_LOCK = 0x6261_7274_0004
 """The advisory lock that lets one process make the first project."""
 FIRST = "default"
 """The id of the first organization and of its first project."""

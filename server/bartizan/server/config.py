@@ -101,20 +101,14 @@ class AuthSettings(Section):
 class LimitSettings(Section):
     """Bounds that keep memory flat, whatever is sent."""
 
-    max_message_bytes: ByteSize = Field(
-        ByteSize(64 * MIB), ge=KIB, le=1024 * MIB, description="One message, decompressed."
-    )
     max_field_bytes: ByteSize = Field(
         ByteSize(MIB), ge=KIB, le=64 * MIB, description="One text; of a longer one, parts are kept."
     )
     queue_bytes: ByteSize = Field(
-        ByteSize(64 * MIB), ge=MIB, le=16_384 * MIB, description="Spans that wait for their commit."
+        ByteSize(32 * MIB), ge=MIB, le=16_384 * MIB, description="Spans that wait for their commit."
     )
     group_spans: int = Field(
         4_000, ge=1, le=100_000, description="A transaction takes about so many spans at most."
-    )
-    group_delay_ms: int = Field(
-        4, ge=0, le=1_000, description="How long a transaction waits for more batches."
     )
     stream_in_flight: int = Field(
         16, ge=1, le=1_024, description="Batches of one stream that may wait for their acks."
@@ -131,14 +125,6 @@ class GrpcSettings(Section):
         timedelta(minutes=30), description="Then clients reconnect, so load balancers can spread."
     )
     reflection: bool = Field(True, description="Tell tools such as grpcurl what there is to call.")
-
-
-class RetentionSettings(Section):
-    """How long spans are kept."""
-
-    default_days: int = Field(
-        365, ge=1, le=3_650, description="Of projects that say nothing else, from a span's start."
-    )
 
 
 class LogSettings(Section):
@@ -183,7 +169,6 @@ class Settings(BaseSettings):
     auth: AuthSettings = Field(AuthSettings(), description="API keys.")
     limits: LimitSettings = Field(LimitSettings(), description="Bounds.")
     grpc: GrpcSettings = Field(GrpcSettings(), description="Connections.")
-    retention: RetentionSettings = Field(RetentionSettings(), description="How long.")
     shutdown_grace: Duration = Field(
         timedelta(seconds=20), description="For finishing batches after SIGTERM."
     )

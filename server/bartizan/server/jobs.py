@@ -1,9 +1,12 @@
 """What is done again and again beside the traffic."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -59,24 +62,37 @@ def _connected(
 @contextmanager
 def scheduled(jobs: Iterator[Job], leader: Leader, metrics: Metrics) -> Iterator[None]:
     """Runs jobs on a schedule while entered; one that fails is logged, counted and tried again."""
+    # Failures are logged below, with what may be said of them.
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
     scheduler = AsyncIOScheduler(timezone=UTC)
     for job in jobs:
-        scheduler.add_job(
+        planned = scheduler.add_job(
             _guarded(job, leader, metrics),
             "interval",
             seconds=job.every_s,
             jitter=min(60, job.every_s / 10),
-            next_run_time=datetime.now(UTC),
+            next_run_time=_now(),
             id=job.name,
             max_instances=1,
             coalesce=True,
             misfire_grace_time=None,
         )
+        if job.leader_only:
+            # Its first run came before there was a leader, and the next may be an hour away.
+            leader.when_elected(partial(_run_now, planned))
     scheduler.start()
     try:
         yield
     finally:
         scheduler.shutdown(wait=False)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _run_now(planned: Any) -> None:
+    planned.modify(next_run_time=_now())
 
 
 def _guarded(job: Job, leader: Leader, metrics: Metrics) -> Callable[[], Awaitable[None]]:

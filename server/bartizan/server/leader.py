@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import structlog
 
@@ -19,7 +20,12 @@ class Leader:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._elected: list[Callable[[], object]] = []
         self.leads = False
+
+    def when_elected(self, act: Callable[[], object]) -> None:
+        """Calls `act` whenever this process becomes the leader."""
+        self._elected.append(act)
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -50,4 +56,6 @@ class Leader:
     def _set(self, leads: bool) -> None:
         if leads != self.leads:
             self.leads = leads
+            for act in self._elected if leads else ():
+                act()
             log.info("leads the scheduled jobs" if leads else "no longer leads")

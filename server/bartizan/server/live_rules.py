@@ -9,10 +9,11 @@ import structlog
 from bartizan.plugins.chain import Chain, build_chain
 from bartizan.plugins.contract import Text
 from bartizan.plugins.decision import Action
+from bartizan.plugins.errors import ConfigError
 from bartizan.plugins.judgement import Context, Failure, Judgement
 from bartizan.plugins.registry import guardrails
 from bartizan.plugins.reload import RulesFile
-from bartizan.plugins.rules import RuleSet
+from bartizan.plugins.rules import RuleSet, Stage
 from bartizan.server.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,12 @@ class LiveRules:
         await self._file.aclose()
 
     def _build(self, rules: RuleSet) -> Chain:
+        for rule in rules.at(Stage.DEFERRED):
+            raise ConfigError(
+                "DEFERRED_RULES",
+                f"rule '{rule.id}': stage deferred is not run by this version; use stage inline",
+                field="stage",
+            )
         return build_chain(
             rules, guardrails(), hash_key=self._hash_key, metrics=_Counted(self._metrics)
         )

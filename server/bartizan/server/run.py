@@ -24,6 +24,18 @@ log = structlog.get_logger(__name__)
 
 MIGRATION_TIMEOUT_S = 3600
 
+WELCOME = """
+This is the first start. The key of the project default, shown this once:
+
+    {key}
+
+Send the sample traffic and look at it:
+
+    export BARTIZAN_API_KEY={key}
+    .venv/bin/bartizan send --now examples/sample-traces.ndjson
+    .venv/bin/bartizan traces
+"""
+
 
 def run(settings: Settings) -> None:
     """Runs the server until SIGTERM or SIGINT; raises ConfigError when it cannot start."""
@@ -44,10 +56,13 @@ async def _run(settings: Settings) -> None:
     async with _database(settings) as url:
         process = await _prepare(settings, url)
         await loading
-        if settings.workers == 1:
-            await serve(process, stop, lambda ports: announce(settings, ports))
-        else:
-            await supervise(process, stop, lambda ports: announce(settings, ports))
+
+        async def ready(ports: Ports) -> None:
+            # Last of all: a start that fails must not use up the one showing of the first key.
+            await _welcome(settings, url)
+            announce(settings, ports)
+
+        await (serve if settings.workers == 1 else supervise)(process, stop, ready)
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -74,27 +89,22 @@ async def _prepare(settings: Settings, url: str) -> Process:
     try:
         await schema.upgrade(engine)
         secrets = await ensure_secrets(engine)
+    finally:
+        await engine.dispose()
+    return Process(settings, url, dict(secrets), embedded=settings.database_url is None)
+
+
+async def _welcome(settings: Settings, url: str) -> None:
+    """Makes the first project, if there is none, and shows its key this once."""
+    engine = create_engine(url)
+    try:
         first = await ensure_first_project(
             engine, settings.bootstrap_key_file, clock=lambda: datetime.now(UTC)
         )
     finally:
         await engine.dispose()
     if first is not None:
-        welcome(first.secret)
-    return Process(settings, url, dict(secrets), embedded=settings.database_url is None)
-
-
-def welcome(secret: str) -> None:
-    """Shows the first key, this once, and what to do with it."""
-    print(  # noqa: T201 - the one place where a key is shown
-        "\nThis is the first start. The key of the project default, shown this once:\n\n"
-        f"    {secret}\n\nSend the sample traffic and look at it:\n\n"
-        f"    export BARTIZAN_API_KEY={secret}\n"
-        "    .venv/bin/bartizan send --now examples/sample-traces.ndjson\n"
-        "    .venv/bin/bartizan traces\n",
-        file=sys.stderr,
-        flush=True,
-    )
+        print(WELCOME.format(key=first.secret), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def announce(settings: Settings, ports: Ports) -> None:

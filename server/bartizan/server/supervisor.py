@@ -12,7 +12,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -32,7 +32,9 @@ EXIT_MARGIN_S = 5
 """What a process may need beyond its grace before it is killed."""
 
 
-async def supervise(process: Process, stop: asyncio.Event, ready: Callable[[Ports], None]) -> None:
+async def supervise(
+    process: Process, stop: asyncio.Event, ready: Callable[[Ports], Awaitable[None]]
+) -> None:
     """Runs as many processes as the settings say until `stop` is set, then drains them all.
 
     Calls `ready` when the first start of every process is done. Raises ConfigError if one cannot
@@ -48,7 +50,7 @@ async def supervise(process: Process, stop: asyncio.Event, ready: Callable[[Port
         try:
             await asyncio.gather(*(worker.start() for worker in workers))
             keeping = [asyncio.create_task(worker.keep()) for worker in workers]
-            ready(Ports(grpc.port, http.port))
+            await ready(Ports(grpc.port, http.port))
             await stop.wait()
             for task in keeping:
                 task.cancel()

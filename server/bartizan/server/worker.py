@@ -7,7 +7,7 @@ import sys
 import uvloop
 
 from bartizan.plugins.errors import ConfigError
-from bartizan.server.app import Process, serve
+from bartizan.server.app import Ports, Process, serve
 from bartizan.server.config import Settings
 from bartizan.server.run import configure_logs, stop_on_signals
 
@@ -30,7 +30,7 @@ async def _main() -> None:
     )
     orphaned = asyncio.create_task(_stop_when_orphaned(reader, stop))
     try:
-        await serve(process, stop, lambda _: _say("ready"))
+        await serve(process, stop, _ready)
     except ConfigError as error:
         _say(error.message)
         sys.exit(2)
@@ -41,6 +41,10 @@ async def _main() -> None:
 async def _stop_when_orphaned(reader: asyncio.StreamReader, stop: asyncio.Event) -> None:
     await reader.read()
     stop.set()
+
+
+async def _ready(_: Ports) -> None:
+    _say("ready")
 
 
 def _say(line: str) -> None:

@@ -43,6 +43,7 @@ class Prepared(NamedTuple):
     """What the span is known by: trace id, span id, project."""
     project_id: int
     record: SpanRecord
+    """Without its texts, which are in the rows: what waits must be small."""
     decisions: Sequence[Decision]
     span_row: bytes
     payload_row: bytes | None

@@ -1,9 +1,10 @@
-"""A span record as a JSON document, for what cannot be kept as a row."""
+"""A span as a JSON document, for what cannot be kept as a row."""
 
 import json
+from typing import Any
 
 from bartizan.server.ingest.batch import Prepared
-from bartizan.server.ingest.span import ROLE_NAMES
+from bartizan.server.ingest.encode import payload_texts
 
 
 def quarantine_document(span: Prepared) -> str:
@@ -12,18 +13,11 @@ def quarantine_document(span: Prepared) -> str:
     What the database refused may be any of the texts, so everything beyond ASCII is escaped.
     """
     record = span.record
-    document = record._asdict()
-    document["trace_id"] = record.trace_id.hex()
-    document["span_id"] = record.span_id.hex()
-    document["parent_span_id"] = record.parent_span_id.hex()
+    document: dict[str, Any] = record._asdict()
+    for field in ("trace_id", "span_id", "parent_span_id"):
+        document[field] = getattr(record, field).hex()
     document["dims"] = record.dims._asdict()
-    for part in ("input", "output"):
-        document[part] = [
-            {**message._asdict(), "role": ROLE_NAMES[message.role]} for message in document[part]
-        ]
-    document["events"] = [event._asdict() for event in record.events]
-    document["links"] = [
-        {**link._asdict(), "trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()}
-        for link in record.links
-    ]
+    if span.payload_row is not None:
+        texts = payload_texts(span.payload_row)
+        document.update((column, json.loads(text)) for column, text in texts.items())
     return json.dumps(document)

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from bartizan.server.ingest.checks import MAX_STATUS_MESSAGE
 from bartizan.server.ingest.span import ROLE_NAMES, Dims, Event, Json, Link, Message, SpanRecord
 from bartizan.server.ingest.summary import TOTALS, TraceDelta, TraceKey
 
@@ -56,8 +57,9 @@ _TEXT_OID = 25
 class Encoder:
     """Encodes rows. Keeps what repeats (dimensions, names) encoded from before."""
 
-    def __init__(self, max_field_chars: int) -> None:
-        self._max_field = max_field_chars
+    def __init__(self, max_field_bytes: int) -> None:
+        self._max_field = max_field_bytes
+        self._kept = min(KEPT_PART, max_field_bytes // 8)
         self._dims: dict[Dims, bytes] = {}
         self._texts: dict[str, bytes] = {}
 
@@ -138,12 +140,12 @@ class Encoder:
 
     def _message(self, message: Message) -> dict[str, Json]:
         role, content, name, call_id, mime_type, _ = message
-        truncated = len(content) > self._max_field
+        truncated = self._is_long(content)
         if not (name or call_id or mime_type or truncated):
             return {"role": ROLE_NAMES[role], "content": content}
         document: dict[str, Json] = {
             "role": ROLE_NAMES[role],
-            "content": shorten(content) if truncated else content,
+            "content": shorten(content, self._kept) if truncated else content,
         }
         if name:
             document["name"] = name
@@ -158,8 +160,21 @@ class Encoder:
     def _json(self, value: Any) -> bytes:
         body = orjson.dumps(value)
         if len(body) > self._max_field:
-            body = orjson.dumps(_shorten_leaves(value, self._max_field))
+            body = orjson.dumps(self._shorten_leaves(value))
         return _sized(body)
+
+    def _is_long(self, text: str) -> bool:
+        # No character takes more than four bytes, so most texts need no second look.
+        return len(text) * 4 > self._max_field and len(text.encode()) > self._max_field
+
+    def _shorten_leaves(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return shorten(value, self._kept) if self._is_long(value) else value
+        if isinstance(value, dict):
+            return {key: self._shorten_leaves(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._shorten_leaves(item) for item in value]
+        return value
 
 
 def trace_row(key: TraceKey, delta: TraceDelta) -> bytes:
@@ -189,11 +204,25 @@ def trace_row(key: TraceKey, delta: TraceDelta) -> bytes:
     )
 
 
-def shorten(text: str) -> str:
-    """Returns the head and the tail of a long text, with its length and hash between them."""
+def payload_texts(row: bytes) -> dict[str, str]:
+    """Returns the JSON texts of a payload row by column, without those that are null."""
+    texts: dict[str, str] = {}
+    place = 2
+    for column in PAYLOAD_COLUMNS:
+        (size,) = struct.unpack_from(">i", row, place)
+        place += 4
+        if size >= 0:
+            if column in PAYLOAD_COLUMNS[4:]:
+                texts[column] = row[place : place + size].decode()
+            place += size
+    return texts
+
+
+def shorten(text: str, kept: int) -> str:
+    """Returns the first and last `kept` characters, with length and hash between them."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     marker = f"\n[truncated: {len(text)} characters, sha256 {digest}]\n"
-    return text[:KEPT_PART] + marker + text[-KEPT_PART:]
+    return text[:kept] + marker + text[-kept:]
 
 
 def timestamp(ns: int) -> int:
@@ -201,21 +230,11 @@ def timestamp(ns: int) -> int:
     return ns // 1000 - PG_EPOCH_US
 
 
-def _shorten_leaves(value: Any, limit: int) -> Any:
-    if isinstance(value, str):
-        return shorten(value) if len(value) > limit else value
-    if isinstance(value, dict):
-        return {key: _shorten_leaves(item, limit) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_shorten_leaves(item, limit) for item in value]
-    return value
-
-
 def _extra(record: SpanRecord) -> dict[str, Json]:
     """Returns what has no column: rare, so it costs nothing where it is absent."""
     extra: dict[str, Json] = {}
     if record.status_message:
-        extra["status_message"] = record.status_message
+        extra["status_message"] = record.status_message[:MAX_STATUS_MESSAGE]
     if record.cost_source or record.price_table or record.cost_currency not in _DOLLARS:
         extra["cost"] = {
             "amount": record.cost_amount,

@@ -140,6 +140,7 @@ class Group:
         try:
             async with self._connection.transaction():
                 await self._insert(spans)
+                await writing.forget_trace_deltas(self._connection)
         except asyncpg.UniqueViolationError:
             raise
         except REFUSED_FOR_CONTENT as error:

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 from bartizan.plugins.decision import Decision
 from bartizan.server.ingest.batch import Batch, Prepared
 from bartizan.server.ingest.encode import Encoder, timestamp
+from bartizan.server.ingest.span import SpanRecord
 
 NO_DECISIONS: tuple[Decision, ...] = ()
 MAX_FINDINGS = 2**15 - 1
+
+_TEXTS = SpanRecord._fields.index("input")
+_NO_TEXTS: tuple[object, ...] = ([], [], {}, [], [])
 
 
 def prepare(batch: Batch, encoder: Encoder, now_ns: int) -> list[Prepared]:
@@ -24,5 +28,6 @@ def prepare(batch: Batch, encoder: Encoder, now_ns: int) -> list[Prepared]:
             decisions = decided[position][:MAX_FINDINGS]
         span_row, payload_row = rows(record, project_id, len(decisions), ingest_us)
         key = record[0] + record[1] + suffix
-        prepared.append(new(Prepared, (key, project_id, record, decisions, span_row, payload_row)))
+        slim = new(SpanRecord, record[:_TEXTS] + _NO_TEXTS)
+        prepared.append(new(Prepared, (key, project_id, slim, decisions, span_row, payload_row)))
     return prepared

@@ -8,6 +8,7 @@ from bartizan.plugins.decision import Decision
 from bartizan.server.ingest.batch import Prepared
 from bartizan.server.ingest.latency import bucket_of
 from bartizan.server.ingest.span import NANOS, Dims, SpanRecord
+from bartizan.server.store.clock import to_ns
 from bartizan.v1 import common_pb2
 
 MINUTE_NS = 60 * NANOS
@@ -65,6 +66,9 @@ class Known(NamedTuple):
     session_id: str
     start: datetime
     end: datetime
+    user_id: str
+    environment: str
+    agents: Sequence[str]
     totals: Totals
 
 
@@ -146,7 +150,17 @@ class SessionDelta(Totals):
         self.start_ns = min(self.start_ns, trace.start_ns)
         self.end_ns = max(self.end_ns, trace.end_ns)
         self.user_id = self.user_id or trace.user_id
+        self.environment = self.environment or trace.dims.environment
         self.agents |= trace.agents
+
+    def add_known(self, trace: Known) -> None:
+        """Adds what one trace had before it came to the session."""
+        self.add(trace.totals)
+        self.start_ns = min(self.start_ns, to_ns(trace.start))
+        self.end_ns = max(self.end_ns, to_ns(trace.end))
+        self.user_id = self.user_id or trace.user_id
+        self.environment = self.environment or trace.environment
+        self.agents.update(trace.agents)
 
 
 class RollupDelta(Totals):
@@ -217,5 +231,5 @@ class Summary:
             if before is None or not before.session_id:
                 session.trace_count += 1
             if before is not None and not before.session_id:
-                session.add(before.totals)
+                session.add_known(before)
         return result

@@ -75,13 +75,15 @@ async def serve_grpc(
     tls: Tls | None = None,
     reuse_port: bool = False,
     with_reflection: bool = True,
+    keepalive_s: float = KEEPALIVE_SECONDS,
+    max_connection_age_s: float = MAX_CONNECTION_AGE_SECONDS,
 ) -> AsyncIterator[GrpcServer]:
     """Serves until the block ends, then stops at once: call `stop` first to drain.
 
     It is NOT_SERVING until `set_serving(True)`. With `reuse_port` several processes may listen on
     one port. Raises ConfigError when the address or the TLS files cannot be used.
     """
-    server = grpc.aio.server(options=_options(reuse_port))
+    server = grpc.aio.server(options=_options(reuse_port, keepalive_s, max_connection_age_s))
     names = [service.DESCRIPTOR.full_name for service in services]
     server.add_generic_rpc_handlers(tuple(grpc_handler(service, gate) for service in services))
     checker = health.aio.HealthServicer()
@@ -97,18 +99,20 @@ async def serve_grpc(
         await asyncio.shield(running.stop(0))
 
 
-def _options(reuse_port: bool) -> list[tuple[str, int]]:
+def _options(
+    reuse_port: bool, keepalive_s: float, max_connection_age_s: float
+) -> list[tuple[str, int]]:
     return [
         # On by default, it would let a second server take half of the calls without a word.
         ("grpc.so_reuseport", int(reuse_port)),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_concurrent_streams", MAX_CONCURRENT_STREAMS),
-        ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
+        ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", MIN_CLIENT_PING_SECONDS * 1000),
-        ("grpc.max_connection_age_ms", MAX_CONNECTION_AGE_SECONDS * 1000),
+        ("grpc.max_connection_age_ms", int(max_connection_age_s * 1000)),
         ("grpc.max_connection_age_grace_ms", MAX_CONNECTION_AGE_GRACE_SECONDS * 1000),
     ]
 

@@ -23,7 +23,10 @@ class IngestService:
     """Takes spans in; answers after the commit."""
 
     DESCRIPTOR: ClassVar = trace_pb2.DESCRIPTOR.services_by_name["IngestService"]
-    SCOPES: ClassVar[Mapping[str, int | None]] = {"StreamTraces": Scope.SCOPE_INGEST, "ExportTraces": Scope.SCOPE_INGEST}
+    SCOPES: ClassVar[Mapping[str, int | None]] = {
+        "StreamTraces": Scope.SCOPE_INGEST,
+        "ExportTraces": Scope.SCOPE_INGEST,
+    }
 
     def __init__(
         self,

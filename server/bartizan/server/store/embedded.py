@@ -16,6 +16,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import IO, Self
@@ -70,6 +71,8 @@ class EmbeddedPostgres:
         self._owner = _owner()
         self._socket_dir = self._short_socket_dir()
         self._lock: IO[str] | None = None
+        # A thread that starts PostgreSQL goes on when its task is cancelled; a stop waits for it.
+        self._starting = threading.Lock()
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -130,6 +133,10 @@ class EmbeddedPostgres:
             ) from None
 
     def _ensure_started(self) -> None:
+        with self._starting:
+            self._start_if_needed()
+
+    def _start_if_needed(self) -> None:
         self._let_owner_in()
         if not (self._cluster / "PG_VERSION").exists():
             self._create_cluster()
@@ -175,7 +182,7 @@ class EmbeddedPostgres:
                 time.sleep(0.2)
 
     def _stop(self) -> None:
-        with contextlib.suppress(subprocess.SubprocessError):
+        with self._starting, contextlib.suppress(subprocess.SubprocessError):
             self._run("pg_ctl", "stop", "-w", "-s", "-m", "fast", "-t", str(STOP_TIMEOUT_S),
                       "-D", str(self._cluster))  # fmt: skip
 

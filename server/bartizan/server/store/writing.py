@@ -56,10 +56,7 @@ async def known_traces(connection: Connection, keys: Collection[TraceKey]) -> di
     projects = [project_id for project_id, _ in keys]
     traces = [UUID(trace_id) for _, trace_id in keys]
     rows = await connection.fetch(sql.KNOWN_TRACES, projects, traces)
-    return {
-        (row[0], row[1].bytes): Known(row[2], row[3], row[4], Totals.of(tuple(row)[5:]))
-        for row in rows
-    }
+    return {(row[0], row[1].bytes): Known._make((*row[2:8], Totals.of(row[8:]))) for row in rows}
 
 
 async def stored_spans(
@@ -137,6 +134,11 @@ async def add_to_traces(
     await _copy(connection, "trace_deltas", sql.TRACE_COLUMNS, rows)
     inserted = await connection.fetch(sql.ADD_TO_TRACES)
     return {(row[0], row[1].bytes) for row in inserted if row[2]}
+
+
+async def forget_trace_deltas(connection: Connection) -> None:
+    """Makes room for another `add_to_traces` in the same transaction; else the commit does."""
+    await connection.execute("DELETE FROM trace_deltas")
 
 
 async def add_to_sessions(

@@ -33,8 +33,8 @@ def _union(column: str) -> str:
 
 
 KNOWN_TRACES = f"""
-SELECT t.project_id, t.trace_id, t.session_id, t.start_time, t.end_time,
-    {", ".join(f"t.{name}" for name in TOTALS)}
+SELECT t.project_id, t.trace_id, t.session_id, t.start_time, t.end_time, t.user_id,
+    t.environment, t.agents, {", ".join(f"t.{name}" for name in TOTALS)}
 FROM (SELECT * FROM unnest($1::int[], $2::uuid[]) AS k (project_id, trace_id) ORDER BY 1, 2) AS k
 JOIN traces AS t USING (project_id, trace_id)
 FOR NO KEY UPDATE OF t

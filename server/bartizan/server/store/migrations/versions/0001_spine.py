@@ -136,10 +136,10 @@ TOTALS = """
     cost_nano_usd bigint NOT NULL
 """
 
-# Numbers for all that a filter can ask of a trace, so that one index finds what is rare, of whatever
-# kind. A hash is seeded with the project and the kind; a duration or a cost counts by its logarithm;
-# a category has those above it as well, and *. It is PL/pgSQL, as the same in SQL takes ten times as
-# long. The pending list of the index is kept short: the writer that fills it has to empty it.
+# Numbers for all that a filter can ask of a trace, so that one index finds what is rare, whatever
+# it is. A hash is seeded with the project and the kind; a duration or a cost counts by its
+# logarithm; a category brings those above it, and *. PL/pgSQL, as the same in SQL takes ten times
+# as long. The index's pending list is kept short: the writer that fills it has to empty it.
 LABELS = """
 CREATE FUNCTION trace_labels(project_id int, agents text[], models text[], tags text[],
     categories text[], environment text, machine text, workspace text, root_seen boolean,
