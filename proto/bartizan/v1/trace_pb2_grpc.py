@@ -223,7 +223,7 @@ class TraceServiceServicer(object):
 
     def TailTraces(self, request, context):
         """Streams the summaries of traces as their spans are committed, by whichever server process. It
-        begins with now and ends when the caller ends it.
+        begins with now, which an empty first response says, and ends when the caller ends it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

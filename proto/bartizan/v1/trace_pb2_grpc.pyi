@@ -117,7 +117,7 @@ class TraceServiceStub:
     """Shows one session. Its traces are listed with ListTraces."""
     TailTraces: _grpc.UnaryStreamMultiCallable[_trace_pb2.TailTracesRequest, _trace_pb2.TailTracesResponse]
     """Streams the summaries of traces as their spans are committed, by whichever server process. It
-    begins with now and ends when the caller ends it.
+    begins with now, which an empty first response says, and ends when the caller ends it.
     """
 
 @_typing.type_check_only
@@ -135,7 +135,7 @@ class TraceServiceAsyncStub(TraceServiceStub):
     """Shows one session. Its traces are listed with ListTraces."""
     TailTraces: _aio.UnaryStreamMultiCallable[_trace_pb2.TailTracesRequest, _trace_pb2.TailTracesResponse]  # type: ignore[assignment]
     """Streams the summaries of traces as their spans are committed, by whichever server process. It
-    begins with now and ends when the caller ends it.
+    begins with now, which an empty first response says, and ends when the caller ends it.
     """
 
 class TraceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -180,7 +180,7 @@ class TraceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_trace_pb2.TailTracesResponse], _abc.AsyncIterator[_trace_pb2.TailTracesResponse]]:
         """Streams the summaries of traces as their spans are committed, by whichever server process. It
-        begins with now and ends when the caller ends it.
+        begins with now, which an empty first response says, and ends when the caller ends it.
         """
 
 def add_TraceServiceServicer_to_server(servicer: TraceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

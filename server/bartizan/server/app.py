@@ -122,6 +122,7 @@ async def serve(
         watch.cancel()
         parts.readiness.draining = True
         parts.ingest.drain()
+        parts.tail.close()
         await asyncio.gather(grpc_server.stop(grace_s), http_server.stop(grace_s))
         parts.writer.drain()
         await asyncio.wait([parts.writing], timeout=grace_s)
@@ -134,6 +135,7 @@ class _Parts:
     web: Callable[..., Awaitable[None]]
     readiness: Readiness
     ingest: IngestService
+    tail: Tail
     writer: Writer
     writing: "asyncio.Task[None]"
 
@@ -175,7 +177,7 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
     services: list[Service] = [
         ingest,
         otlp,
-        TraceService(engine, tail, tokens),
+        TraceService(engine, tail, tokens, check_key=keys.check),
         AdminService(engine, tokens, clock=_now, forget=keys.forget),
     ]
     gate = Gate(keys, metrics)
@@ -191,7 +193,7 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
         ready=readiness.problems,
         registry=registry,
     )
-    return _Parts(services, gate, web, readiness, ingest, writer, writing)
+    return _Parts(services, gate, web, readiness, ingest, tail, writer, writing)
 
 
 async def _start_jobs(

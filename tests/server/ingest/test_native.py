@@ -169,6 +169,11 @@ def test_only_dollars_count_as_money(amount: float, currency: str) -> None:
     assert record.cost_amount == amount
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20), max_size=32))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
+        max_size=32,
+    )
+)
 def test_tags_are_sorted_and_once_each(tags: list[str]) -> None:
     assert record_of(span_at(tags=tags)).tags == sorted({tag for tag in tags if tag})

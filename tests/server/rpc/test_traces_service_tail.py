@@ -61,7 +61,7 @@ async def _tailing(
                 said.put_nowait(response)
 
     reading = asyncio.create_task(read())
-    await asyncio.sleep(0)
+    assert await said.get() == Response(), "the tail says that it has begun"
     yield said
     reading.cancel()
     with suppress(asyncio.CancelledError):
@@ -126,10 +126,9 @@ async def test_a_slow_reader_learns_what_it_missed(
     wanted = trace_pb2.TailTracesRequest()
     service = make_service(shared_engine, tail)
     stream = service.TailTraces(wanted, caller(project_id, "TailTraces"))
-    first = asyncio.ensure_future(anext(stream))
-    await asyncio.sleep(0)
+    assert await anext(stream) == trace_pb2.TailTracesResponse()
     await store(database_url, project_id, [make_span(n) for n in range(1, 11)])
-    response = await first
+    response = await anext(stream)
     assert (len(response.traces), response.skipped) == (3, 7)
     await stream.aclose()
 
@@ -164,11 +163,11 @@ async def test_a_tail_ends_when_the_server_does(
 ) -> None:
     service = make_service(shared_engine, tail)
     request = trace_pb2.TailTracesRequest()
-    open_stream = asyncio.ensure_future(anext(service.TailTraces(request, caller(project_id))))
-    await asyncio.sleep(0)
+    stream = service.TailTraces(request, caller(project_id))
+    await anext(stream)
     tail.close()
     with pytest.raises(Unavailable):
-        await open_stream
+        await anext(stream)
     with pytest.raises(Unavailable):
         await anext(service.TailTraces(request, caller(project_id)))
 
@@ -181,11 +180,11 @@ async def test_a_tail_ends_with_its_key(
 
     service = make_service(shared_engine, tail, check_key=ended)
     request = trace_pb2.TailTracesRequest()
-    response = asyncio.ensure_future(anext(service.TailTraces(request, caller(project_id))))
-    await asyncio.sleep(0)
+    stream = service.TailTraces(request, caller(project_id))
+    await anext(stream)
     await store(database_url, project_id, [make_span(1)])
     with pytest.raises(Unauthenticated):
-        await response
+        await anext(stream)
 
 
 @pytest.mark.parametrize("wanted", [Filter(text="xy"), Filter(start_time=Timestamp(seconds=1))])

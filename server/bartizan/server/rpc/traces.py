@@ -133,6 +133,8 @@ class TraceService:
         trace_names.check_parent(request.parent, call.principal)
         wanted = trace_filters.live(request.filter)
         with self._tail.follow(call.principal.project_id, wanted) as follower:
+            # Says that from here on nothing is missed.
+            yield trace_pb2.TailTracesResponse()
             while True:
                 rows, skipped = await follower.read()
                 if self._check_key is not None:
