@@ -51,7 +51,7 @@ class Follower:
         """
         await self._wake.wait()
         if self._closed:
-            raise Unavailable("SHUTTING_DOWN", "The server is shutting down; connect again.")
+            raise _stopping()
         self._wake.clear()
         rows, skipped = list(self._waiting.values()), self._skipped
         self._waiting.clear()
@@ -88,14 +88,17 @@ class Tail:
 
     @contextmanager
     def follow(self, project_id: int, wanted: TraceFilter) -> Iterator[Follower]:
-        """Follows a project from now on; must be used in the event loop."""
+        """Follows a project from now on; must be used in the event loop.
+
+        Raises Unavailable when the server stops.
+        """
+        if self._closed:
+            raise _stopping()
         follower = Follower(wanted, self._metrics)
         project = self._projects.setdefault(
             project_id, _Project(TraceReader(self._engine, project_id))
         )
         project.followers.add(follower)
-        if self._closed:
-            follower.close()
         try:
             yield follower
         finally:
@@ -155,3 +158,7 @@ class _Project:
             for follower in self.followers:
                 follower.offer(rows, more + lost)
             await asyncio.sleep(INTERVAL_S)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("SHUTTING_DOWN", "The server is shutting down; connect again.")
