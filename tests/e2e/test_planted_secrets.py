@@ -152,7 +152,7 @@ async def test_planted_personal_data_is_nowhere(guarded: Serving) -> None:
         assert (ack.stored, len(ack.rejected), ack.quarantined) == (2, 1, 1)
         seen.append(str(ack))
         seen.append(post(guarded, otlp_json(make_span(rng))))
-        with client.stream(want_verdicts=True) as stream:
+        with client.stream(EMAIL, want_verdicts=True) as stream:
             seen.append(str(stream.send([planted(rng)]).result(30)))
         traces = list(client.list_traces())
         assert len(traces) == 4

@@ -168,7 +168,7 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
         pipeline,
         quotas,
         time.time_ns,
-        last_seq=lambda project_id, stream_id: last_seq(engine, project_id, stream_id),
+        last_seq=lambda project_id, stream_key: last_seq(engine, project_id, stream_key),
         check_key=keys.check,
         max_in_flight=settings.limits.stream_in_flight,
     )

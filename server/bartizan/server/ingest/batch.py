@@ -28,7 +28,8 @@ class Batch:
     indexes: Sequence[int]
     """The place of each record in the request."""
     refused: list[Refused] = field(default_factory=list)
-    stream_id: str = ""
+    stream_key: str = ""
+    """A hash of the stream's name; empty when the batch came by no stream."""
     seq: int = 0
     size_bytes: int = 0
     """What it weighs in the queue."""

@@ -191,8 +191,8 @@ class Group:
             for (name, reason), spans in entries(batch, outcome).items():
                 minute = pending.received_ns // MINUTE_NS
                 counts[batch.project_id, minute, name, reason] += spans
-            if batch.stream_id:
-                key = (batch.project_id, batch.stream_id)
+            if batch.stream_key:
+                key = (batch.project_id, batch.stream_key)
                 streams[key] = max(streams.get(key, 0), batch.seq)
             if outcome.stored:
                 changed.add(batch.project_id)

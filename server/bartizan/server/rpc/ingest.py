@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import ClassVar
 
@@ -41,7 +42,7 @@ class IngestService:
         """Makes the service.
 
         Args:
-            last_seq: returns the highest committed seq of (project id, stream id).
+            last_seq: returns the highest committed seq of (project id, stream key).
             check_key: raises Unauthenticated once a principal's key has ended.
             max_in_flight: batches of one stream that may wait for their acks.
         """
@@ -71,14 +72,17 @@ class IngestService:
         if self._draining:
             raise Unavailable("SHUTTING_DOWN", "The server is shutting down; connect again.")
         opened = await _opening(requests)
-        project_id = call.principal.project_id
-        last_seq = await self._last_seq(project_id, opened.stream_id)
+        # The name is the client's and may say anything; what is stored of it says nothing.
+        stream_key = hashlib.sha256(opened.stream_id.encode()).hexdigest()
+        last_seq = await self._last_seq(call.principal.project_id, stream_key)
         yield trace_pb2.StreamTracesResponse(
             opened=trace_pb2.StreamOpened(
                 last_committed_seq=last_seq, max_in_flight=self._intake.max_in_flight
             )
         )
-        stream = IngestStream(self._intake, call.principal, opened, last_seq)
+        stream = IngestStream(
+            self._intake, call.principal, stream_key, last_seq, want_verdicts=opened.want_verdicts
+        )
         self._streams.add(stream)
         try:
             async with contextlib.aclosing(stream.run(requests)) as responses:

@@ -44,12 +44,18 @@ class IngestStream:
     """One connection of one stream."""
 
     def __init__(
-        self, intake: Intake, principal: Principal, opened: trace_pb2.StreamOpen, last_seq: int
+        self,
+        intake: Intake,
+        principal: Principal,
+        stream_key: str,
+        last_seq: int,
+        *,
+        want_verdicts: bool,
     ) -> None:
         self._intake = intake
         self._principal = principal
-        self._stream_id = opened.stream_id
-        self._want_verdicts = opened.want_verdicts
+        self._stream_key = stream_key
+        self._want_verdicts = want_verdicts
         self._summary = trace_pb2.StreamSummary(last_committed_seq=last_seq)
         self._answers: asyncio.Queue[_Waiting | Response | Exception | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(intake.max_in_flight)
@@ -114,7 +120,7 @@ class IngestStream:
 
     async def _take(self, message: trace_pb2.SpanBatch) -> None:
         batch = await self._intake.batches.make(self._principal.project_id, message.spans)
-        batch.stream_id, batch.seq = self._stream_id, message.seq
+        batch.stream_key, batch.seq = self._stream_key, message.seq
         wait = self._intake.quotas.spend(
             self._principal.project_id, len(message.spans), self._principal.max_spans_per_second
         )

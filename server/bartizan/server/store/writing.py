@@ -164,7 +164,7 @@ async def add_to_ledger(
 
 
 async def advance_streams(connection: Connection, streams: Mapping[tuple[int, str], int]) -> None:
-    """Records the highest committed seq by (project, stream id)."""
+    """Records the highest committed seq by (project, stream key)."""
     rows = [(*key, streams[key]) for key in sorted(streams)]
     if rows:
         await connection.execute(sql.ADVANCE_STREAMS, *_columns(rows))
@@ -192,9 +192,9 @@ async def quarantine(
     return done is not None
 
 
-async def last_seq(connection: Connection, project_id: int, stream_id: str) -> int:
+async def last_seq(connection: Connection, project_id: int, stream_key: str) -> int:
     """Returns the highest committed seq of a stream; 0 for one that is not known."""
-    return int(await connection.fetchval(sql.LAST_SEQ, project_id, stream_id) or 0)
+    return int(await connection.fetchval(sql.LAST_SEQ, project_id, stream_key) or 0)
 
 
 def _session_row(key: SessionKey, delta: SessionDelta) -> tuple[Any, ...]:

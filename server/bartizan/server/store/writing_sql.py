@@ -126,14 +126,14 @@ ON CONFLICT (project_id, minute, outcome, reason) DO UPDATE SET spans = t.spans 
 """
 
 ADVANCE_STREAMS = f"""
-INSERT INTO streams AS t (project_id, stream_id, last_seq, update_time)
-SELECT project_id, stream_id, last_seq, now()
-FROM unnest({_parameters("int", "text", "bigint")}) AS k (project_id, stream_id, last_seq)
-ON CONFLICT (project_id, stream_id) DO UPDATE SET
+INSERT INTO streams AS t (project_id, stream_key, last_seq, update_time)
+SELECT project_id, stream_key, last_seq, now()
+FROM unnest({_parameters("int", "text", "bigint")}) AS k (project_id, stream_key, last_seq)
+ON CONFLICT (project_id, stream_key) DO UPDATE SET
     last_seq = GREATEST(t.last_seq, excluded.last_seq), update_time = now()
 """
 
-LAST_SEQ = "SELECT last_seq FROM streams WHERE project_id = $1 AND stream_id = $2"
+LAST_SEQ = "SELECT last_seq FROM streams WHERE project_id = $1 AND stream_key = $2"
 
 CHANNEL = "bartizan_commits"
 ANNOUNCE = f"SELECT pg_notify('{CHANNEL}', pg_current_xact_id()::text || ':' || $1)"

@@ -284,10 +284,10 @@ CREATE TABLE ledger (
 ) WITH (fillfactor = 50);
 CREATE TABLE streams (
     project_id int NOT NULL,
-    stream_id text NOT NULL,
+    stream_key text NOT NULL,
     last_seq bigint NOT NULL,
     update_time timestamptz NOT NULL,
-    PRIMARY KEY (project_id, stream_id)
+    PRIMARY KEY (project_id, stream_key)
 ) WITH (fillfactor = 50);
 CREATE TABLE quarantine (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
