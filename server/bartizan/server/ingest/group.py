@@ -9,11 +9,12 @@ from asyncpg.pgproto.pgproto import UUID
 
 from bartizan.server.ingest.batch import Batch, Outcome, Prepared
 from bartizan.server.ingest.document import quarantine_document
+from bartizan.server.ingest.enums import ACTIONS, VERDICTS
 from bartizan.server.ingest.summary import MINUTE_NS, Known, Summary, TraceKey
 from bartizan.server.store import writing
 from bartizan.server.store.clock import from_ns
 from bartizan.server.store.engine import Connection
-from bartizan.v1 import common_pb2, trace_pb2
+from bartizan.v1 import trace_pb2
 
 REFUSED_FOR_CONTENT = (
     asyncpg.DataError,
@@ -28,11 +29,6 @@ RACED = (
     asyncpg.LockNotAvailableError,
 )
 """What PostgreSQL raises when another writer was in the way."""
-
-_VERDICTS = {"allow": common_pb2.VERDICT_ALLOW, "deny": common_pb2.VERDICT_DENY,
-             "modify": common_pb2.VERDICT_MODIFY}  # fmt: skip
-_ACTIONS = {"flag": common_pb2.ACTION_FLAG, "redact": common_pb2.ACTION_REDACT,
-            "block": common_pb2.ACTION_BLOCK}  # fmt: skip
 
 
 class Raced(Exception):
@@ -231,7 +227,7 @@ def _finding_rows(spans: Iterable[Prepared]) -> Iterator[tuple[object, ...]]:
                 finding.code,
                 decision.rule,
                 decision.rule_version,
-                _VERDICTS[decision.verdict],
-                _ACTIONS[decision.action],
+                VERDICTS[decision.verdict],
+                ACTIONS[decision.action],
                 decision.shadow,
             )

@@ -2,20 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from bartizan.plugins.decision import Action, Decision, Verdict
+from bartizan.plugins.decision import Decision, Verdict
 from bartizan.server.ingest.batch import Batch, Outcome
+from bartizan.server.ingest.enums import ACTIONS, VERDICTS
 from bartizan.v1 import common_pb2, trace_pb2
 
-VERDICTS = {
-    Verdict.ALLOW: common_pb2.VERDICT_ALLOW,
-    Verdict.DENY: common_pb2.VERDICT_DENY,
-    Verdict.MODIFY: common_pb2.VERDICT_MODIFY,
-}
-ACTIONS = {
-    Action.FLAG: common_pb2.ACTION_FLAG,
-    Action.REDACT: common_pb2.ACTION_REDACT,
-    Action.BLOCK: common_pb2.ACTION_BLOCK,
-}
 _STRICTNESS = (Verdict.ALLOW, Verdict.MODIFY, Verdict.DENY)
 
 
