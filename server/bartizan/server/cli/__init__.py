@@ -79,6 +79,7 @@ def _usage(error: TyperException) -> str:
     if message.startswith("Usage:"):
         return message
     message = " ".join(message.replace("Value error, ", "").split()).rstrip(".")
+    message += "" if message.endswith("?") else "."
     context = getattr(error, "ctx", None)
     hint = f" See '{context.command_path} --help'." if context is not None else ""
-    return f"bartizan: {message}.{hint}"
+    return f"bartizan: {message}{hint}"

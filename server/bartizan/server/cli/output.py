@@ -76,10 +76,19 @@ def duration(seconds: float) -> str:
 
 
 def money(amount: float) -> str:
-    """Returns US dollars with as many digits as small amounts need."""
+    """Returns US dollars with as many digits as small amounts need; nothing for nothing."""
+    if not amount:
+        return ""
     return f"${amount:,.2f}" if amount >= 1 else f"${amount:.6f}".rstrip("0").rstrip(".")
 
 
 def tokens(usage: "common_pb2.TokenUsage") -> str:
-    """Returns tokens in and out."""
+    """Returns tokens in and out; nothing for none."""
+    if not usage.input and not usage.output:
+        return ""
     return f"{usage.input:,} → {usage.output:,}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Returns `1 finding`, `2 findings`."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")

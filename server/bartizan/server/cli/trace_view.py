@@ -11,6 +11,7 @@ from rich.tree import Tree
 from bartizan.client import TraceView
 from bartizan.server.cli.output import (
     console,
+    counted,
     duration,
     money,
     plain,
@@ -72,9 +73,9 @@ def _headline(trace: trace_pb2.Trace) -> str:
         trace.trace_id,
         local_time(trace.start_time),
         duration(_seconds(trace)),
-        f"{tokens(trace.usage)} tokens",
+        f"{used} tokens" if (used := tokens(trace.usage)) else "",
         money(trace.cost_usd),
-        f"{trace.finding_count} findings",
+        counted(trace.finding_count, "finding"),
     ]
     return plain("  ".join(part for part in parts if part))
 
@@ -108,7 +109,7 @@ def _facts(span: common_pb2.Span, trace: trace_pb2.Trace) -> Iterable[str]:
     yield duration((_ns(span.end_time) - _ns(span.start_time)) / 1e9)
     if span.model:
         yield span.model
-    if span.HasField("usage"):
+    if span.usage.input or span.usage.output:
         yield f"{tokens(span.usage)} tokens"
     if span.HasField("cost"):
         dollars = span.cost.currency in ("", "USD")

@@ -28,6 +28,9 @@ from bartizan.server.store import writing_sql as sql
 from bartizan.server.store.clock import MAX_TIME, MIN_TIME, from_ns
 from bartizan.server.store.engine import Connection
 
+ANNOUNCED_AT_ONCE = 500
+"""A notification has room for 8,000 bytes, and a project's number for at most eleven of them."""
+
 SETTINGS = (
     # An ack means that a power cut loses nothing, whatever the cluster's default is.
     "SET synchronous_commit = on",
@@ -172,8 +175,10 @@ async def advance_streams(connection: Connection, streams: Mapping[tuple[int, st
 
 async def announce(connection: Connection, project_ids: Iterable[int]) -> None:
     """Tells every listening process, at the commit, whose traces this transaction changed."""
-    projects = ",".join(map(str, sorted(project_ids)))
-    await connection.execute(sql.ANNOUNCE, projects)
+    ordered = sorted(project_ids)
+    for first in range(0, len(ordered), ANNOUNCED_AT_ONCE):
+        projects = ",".join(map(str, ordered[first : first + ANNOUNCED_AT_ONCE]))
+        await connection.execute(sql.ANNOUNCE, projects)
 
 
 async def quarantine(
