@@ -60,7 +60,7 @@ class Encoder:
     def __init__(self, max_field_bytes: int) -> None:
         self._max_field = max_field_bytes
         self._kept = min(KEPT_PART, max_field_bytes // 8)
-        self._dims: dict[Dims, bytes] = {}
+        self._dims: dict[int, tuple[Dims, bytes]] = {}
         self._texts: dict[str, bytes] = {}
 
     def rows(
@@ -100,7 +100,7 @@ class Encoder:
                     8, ingest_us,
                 ),
                 _NULL if amount is None or currency not in _DOLLARS else _cost(8, nano_usd),
-                self._dims.get(dims) or self._encode_dims(dims),
+                self._dims_block(dims),
                 self._texts.get(name) or self._encode_text(name),
                 _int4(len(user)),
                 user,
@@ -126,14 +126,22 @@ class Encoder:
             )
         )
 
+    def _dims_block(self, dims: Dims) -> bytes:
+        # By identity, which is safe as long as the object is kept here too.
+        known = self._dims.get(id(dims))
+        return known[1] if known is not None else self._encode_dims(dims)
+
     def _encode_dims(self, dims: Dims) -> bytes:
         texts = (dims.agent, dims.environment, dims.model, dims.provider, dims.machine,
                  dims.workspace, dims.tool_name, dims.error_type)  # fmt: skip
         block = _int2_pair.pack(2, dims.kind, 2, dims.status) + b"".join(map(field, texts))
-        return _keep(self._dims, dims, block)
+        _keep(self._dims, id(dims), (dims, block))
+        return block
 
     def _encode_text(self, text: str) -> bytes:
-        return _keep(self._texts, text, field(text))
+        block = field(text)
+        _keep(self._texts, text, block)
+        return block
 
     def _messages(self, messages: list[Message]) -> bytes:
         return _sized(orjson.dumps([self._message(message) for message in messages]))
@@ -274,8 +282,7 @@ def _sized(body: bytes) -> bytes:
     return _int4(len(body)) + body
 
 
-def _keep(known: dict[Any, bytes], key: object, block: bytes) -> bytes:
+def _keep(known: dict[Any, Any], key: object, value: object) -> None:
     if len(known) >= MAX_KNOWN:
         known.clear()
-    known[key] = block
-    return block
+    known[key] = value

@@ -58,7 +58,8 @@ class Judge:
         self._rules = rules
         self._generation = rules.generation
         self._clean: set[str] = {""}
-        self._clean_dims: set[Dims] = set()
+        # By identity: the object is kept, so that its number stays its own.
+        self._clean_dims: dict[int, Dims] = {}
 
     async def judge(self, batch: Batch) -> None:
         """Puts the decisions into the batch, and redacted texts in the place of the others."""
@@ -119,7 +120,7 @@ class Judge:
         """Returns the texts beside the messages that are not remembered as clean."""
         clean = self._clean
         found: list[tuple[Path, str]] = []
-        if record.dims not in self._clean_dims:
+        if id(record.dims) not in self._clean_dims:
             found.extend((("dims", name), getattr(record.dims, name)) for name in _DIM_TEXTS)
         if record.name not in clean:
             found.append((("name",), record.name))
@@ -167,9 +168,9 @@ class Judge:
         for index, text in enumerate(texts):
             if text.role is Role.METADATA and len(text.value) <= SHORT and index not in said:
                 clean.add(text.value)
-        for dims in {record.dims for record in records} - self._clean_dims:
-            if all(getattr(dims, name) in clean for name in _DIM_TEXTS):
-                self._clean_dims.add(dims)
+        for number, dims in {id(record.dims): record.dims for record in records}.items():
+            if number not in self._clean_dims and clean.issuperset(dims[:8]):
+                self._clean_dims[number] = dims
 
 
 def _contexts(records: Sequence[SpanRecord], places: Sequence[Place]) -> list[Context]:

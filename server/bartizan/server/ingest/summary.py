@@ -22,6 +22,13 @@ TOTALS = (
 """The counts of traces and sessions, in the order of their columns."""
 
 
+USAGE = slice(
+    SpanRecord._fields.index("input_tokens"), SpanRecord._fields.index("cost_nano_usd") + 1
+)
+"""The part of a record that says what a model call used and cost."""
+NO_USAGE = (0,) * 6
+
+
 class Totals:
     """Counts that only ever grow."""
 
@@ -45,14 +52,16 @@ class Totals:
         """Returns the counts in the order of TOTALS."""
         return tuple(getattr(self, name) for name in TOTALS)
 
-    def add_tokens(self, record: SpanRecord) -> None:
-        """Adds what a model call used and cost."""
-        self.input_tokens += record.input_tokens
-        self.output_tokens += record.output_tokens
-        self.cache_read_tokens += record.cache_read_tokens
-        self.cache_write_tokens += record.cache_write_tokens
-        self.reasoning_tokens += record.reasoning_tokens
-        self.cost_nano_usd += record.cost_nano_usd
+    def add_usage(self, usage: tuple[int, ...]) -> None:
+        """Adds what a model call used and cost: the part USAGE of its record."""
+        total_in, total_out, cache_read, cache_write, reasoning, nano_usd = usage
+        self.input_tokens += total_in
+        self.output_tokens += total_out
+        self.cost_nano_usd += nano_usd
+        if cache_read or cache_write or reasoning:
+            self.cache_read_tokens += cache_read
+            self.cache_write_tokens += cache_write
+            self.reasoning_tokens += reasoning
 
     def add(self, other: "Totals") -> None:
         """Adds the counts of another."""
@@ -94,37 +103,40 @@ class TraceDelta(Totals):
         self.tags: set[str] = set()
         self.categories: set[str] = set()
 
-    def add_span(self, record: SpanRecord, decisions: Sequence[Decision]) -> None:
+    def add_span(
+        self, record: SpanRecord, usage: tuple[int, ...], decisions: Sequence[Decision]
+    ) -> None:
         """Adds one span of the trace."""
-        dims = record.dims
+        _, _, parent, start_ns, end_ns, name, dims, user_id, session_id, _, tags = record[:11]
         self.span_count += 1
-        if dims.status == ERROR:
-            self.error_count += 1
-        if record.input_tokens or record.output_tokens or record.cost_nano_usd:
-            self.add_tokens(record)
-        if record.end_ns > self.end_ns:
-            self.end_ns = record.end_ns
-        if not record.parent_span_id:
+        if usage != NO_USAGE:
+            self.add_usage(usage)
+        if end_ns > self.end_ns:
+            self.end_ns = end_ns
+        if not parent:
             self.root_status = dims.status
-            self.display_name = record.name
+            self.display_name = name
             self.dims = dims
-        elif record.start_ns < self.start_ns and self.root_status < 0:
-            self.display_name = record.name
-        if record.start_ns < self.start_ns:
-            self.start_ns = record.start_ns
-        self._add_labels(record, decisions)
-
-    def _add_labels(self, record: SpanRecord, decisions: Sequence[Decision]) -> None:
-        if record.dims.agent:
-            self.agents.add(record.dims.agent)
-        if record.dims.model:
-            self.models.add(record.dims.model)
-        if record.tags:
-            self.tags.update(record.tags)
+        elif start_ns < self.start_ns and self.root_status < 0:
+            self.display_name = name
+        if start_ns < self.start_ns:
+            self.start_ns = start_ns
         if not self.user_id:
-            self.user_id = record.user_id
+            self.user_id = user_id
         if not self.session_id:
-            self.session_id = record.session_id
+            self.session_id = session_id
+        if tags:
+            self.tags.update(tags)
+        self._add_labels(dims, decisions)
+
+    def _add_labels(self, dims: Dims, decisions: Sequence[Decision]) -> None:
+        agent, _, model, *_, status = dims
+        if agent:
+            self.agents.add(agent)
+        if model:
+            self.models.add(model)
+        if status == ERROR:
+            self.error_count += 1
         if decisions:
             self.finding_count += len(decisions)
             self.categories.update(decision.finding.category for decision in decisions)
@@ -166,32 +178,38 @@ class SessionDelta(Totals):
 class RollupDelta(Totals):
     """What a group adds to one minute of one set of dimensions."""
 
-    __slots__ = ("duration_ns", "latency", "root_count")
+    __slots__ = ("dims", "duration_ns", "latency", "root_count")
 
-    def __init__(self) -> None:
+    def __init__(self, dims: Dims) -> None:
         super().__init__()
+        self.dims = dims
         self.duration_ns = 0
         self.root_count = 0
         self.latency: dict[int, int] = {}
 
-    def add_span(self, record: SpanRecord, decisions: Sequence[Decision]) -> None:
+    def add_span(
+        self, record: SpanRecord, usage: tuple[int, ...], decisions: Sequence[Decision]
+    ) -> None:
         """Adds one span."""
         self.span_count += 1
-        duration = record.end_ns - record.start_ns
+        _, _, parent, start_ns, end_ns = record[:5]
+        duration = end_ns - start_ns
         self.duration_ns += duration
         bucket = bucket_of(duration)
         self.latency[bucket] = self.latency.get(bucket, 0) + 1
-        if not record.parent_span_id:
+        if not parent:
             self.root_count += 1
-        if record.input_tokens or record.output_tokens or record.cost_nano_usd:
-            self.add_tokens(record)
-        self.finding_count += len(decisions)
+        if usage != NO_USAGE:
+            self.add_usage(usage)
+        if decisions:
+            self.finding_count += len(decisions)
 
 
 TraceKey = tuple[int, bytes]
 SessionKey = tuple[int, str]
-RollupKey = tuple[int, int, Dims]
-"""Project, minutes since 1970, dimensions."""
+RollupKey = tuple[int, int, int]
+"""Project, minutes since 1970, and which dimensions: by identity, as the same ones are mostly the
+same object and hashing ten fields takes longer than all else here. Two rows for one set add up."""
 
 
 class Summary:
@@ -201,15 +219,17 @@ class Summary:
         self.traces: dict[TraceKey, TraceDelta] = {}
         self.rollups: dict[RollupKey, RollupDelta] = {}
         for _, project_id, record, decisions, _, _ in spans:
-            trace = self.traces.get((project_id, record.trace_id))
+            usage = record[USAGE]
+            trace_key = (project_id, record[0])
+            trace = self.traces.get(trace_key)
             if trace is None:
-                trace = self.traces[project_id, record.trace_id] = TraceDelta(record)
-            trace.add_span(record, decisions)
-            key = (project_id, record.start_ns // MINUTE_NS, record.dims)
+                trace = self.traces[trace_key] = TraceDelta(record)
+            trace.add_span(record, usage, decisions)
+            key = (project_id, record.start_ns // MINUTE_NS, id(record.dims))
             rollup = self.rollups.get(key)
             if rollup is None:
-                rollup = self.rollups[key] = RollupDelta()
-            rollup.add_span(record, decisions)
+                rollup = self.rollups[key] = RollupDelta(record.dims)
+            rollup.add_span(record, usage, decisions)
 
     def sessions(self, known: Mapping[TraceKey, Known]) -> dict[SessionKey, SessionDelta]:
         """Returns what the group adds to sessions.

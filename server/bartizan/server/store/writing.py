@@ -43,6 +43,9 @@ SETTINGS = (
     "SET idle_in_transaction_session_timeout = '60s'",
 )
 
+MAX_ANNOUNCED = 500
+"""How many projects one announcement names: it has room for 8,000 bytes."""
+
 
 async def configure(connection: Connection) -> None:
     """Gives a new connection the settings that the writer counts on."""
@@ -122,7 +125,8 @@ async def copy_rollups(connection: Connection, rollups: Mapping[RollupKey, Rollu
             delta.reasoning_tokens, delta.cost_nano_usd, delta.duration_ns,
             list(delta.latency), list(delta.latency.values()),
         )
-        for (project_id, minute, dims), delta in rollups.items()
+        for (project_id, minute, _), delta in rollups.items()
+        for dims in (delta.dims,)
     ]  # fmt: skip
     await connection.copy_records_to_table(
         "rollup_deltas", records=records, columns=sql.ROLLUP_COLUMNS
