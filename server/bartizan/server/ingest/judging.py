@@ -21,7 +21,7 @@ LONG_NUMBER = 1_000_000
 """A number from here on is looked at as text: shorter ones identify nobody."""
 
 _ROLES = {number: Role(name) for number, name in ROLE_NAMES.items() if number}
-_DIM_TEXTS = Dims._fields[:8]
+_DIM_PATHS: list[Path] = [("dims", name) for name in Dims._fields[:8]]
 _RARE = ("status_message", "price_table", "cost_currency")
 _INPUT = [("input", index, "content") for index in range(1024)]
 _OUTPUT = [("output", index, "content") for index in range(1024)]
@@ -120,8 +120,13 @@ class Judge:
         """Returns the texts beside the messages that are not remembered as clean."""
         clean = self._clean
         found: list[tuple[Path, str]] = []
-        if id(record.dims) not in self._clean_dims:
-            found.extend((("dims", name), getattr(record.dims, name)) for name in _DIM_TEXTS)
+        dims = record.dims
+        if id(dims) not in self._clean_dims:
+            found.extend(
+                (path, value)
+                for path, value in zip(_DIM_PATHS, dims[:8], strict=True)
+                if value not in clean
+            )
         if record.name not in clean:
             found.append((("name",), record.name))
         if record.user_id not in clean:
