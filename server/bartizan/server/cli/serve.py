@@ -1,5 +1,6 @@
 """`bartizan serve`"""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -62,6 +63,8 @@ def serve(
 
       bartizan serve --config /etc/bartizan.yaml --grpc-listen 0.0.0.0:4317
     """
+    # gRPC's own log is not in the form of ours; what matters of it reaches us as errors.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from bartizan.server.config_sources import load
 
     settings = load(

@@ -13,7 +13,7 @@ from bartizan.plugins.errors import InvalidArgument
 from bartizan.server.ingest.batch import Refused
 from bartizan.server.ingest.checks import Rejection
 from bartizan.server.ingest.otlp_origin import Origin
-from bartizan.server.ingest.otlp_span import SpanReader
+from bartizan.server.ingest.otlp_span import record
 from bartizan.server.ingest.otlp_wire import loose
 from bartizan.server.ingest.span import SpanRecord
 
@@ -58,26 +58,36 @@ def slices(request: Any, now_ns: int, slice_spans: int = SLICE) -> Iterator[Conv
 
     A slice may be empty: requests can be made of resources without spans.
     """
-    reader = SpanReader(now_ns)
     part = Converted([], [], [])
     first = 0
     for steps, (spans, origin) in enumerate(_groups(loose(request)), 1):
-        for index, span in enumerate(spans, first):
-            try:
-                if isinstance(origin, Rejection):
-                    raise origin
-                part.records.append(reader.record(span, origin))
-                part.indexes.append(index)
-            except Rejection as error:
-                part.refused.append(Refused(index, error.reason, error.field, error.detail))
+        done = 0
+        while done < len(spans):
+            some = spans[done : done + slice_spans - part.spans]
+            _convert(some, first + done, origin, now_ns, part)
+            done += len(some)
             if part.spans >= slice_spans:
                 yield part
                 part = Converted([], [], [])
-        first += len(spans)
+        first += done
         if steps % slice_spans == 0:
             yield part
             part = Converted([], [], [])
     yield part
+
+
+def _convert(
+    spans: Sequence[Any], first: int, origin: Origin | Rejection, now_ns: int, part: Converted
+) -> None:
+    records, indexes, _ = part
+    for index, span in enumerate(spans, first):
+        try:
+            if isinstance(origin, Rejection):
+                raise origin
+            records.append(record(span, origin, now_ns))
+            indexes.append(index)
+        except Rejection as error:
+            part.refused.append(Refused(index, error.reason, error.field, error.detail))
 
 
 def _groups(request: Any) -> Iterator[tuple[Sequence[Any], Origin | Rejection]]:

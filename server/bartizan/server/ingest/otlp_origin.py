@@ -3,13 +3,8 @@
 from typing import Any
 
 from bartizan.server.ingest.checks import MAX_ATTRIBUTES, Rejection, check_count
-from bartizan.server.ingest.semconv.attributes import (
-    Read,
-    decoded,
-    located,
-    pairs,
-    read_of_resource,
-)
+from bartizan.server.ingest.semconv.attributes import Read, read_of_resource
+from bartizan.server.ingest.semconv.decode import decoded, located, pairs
 from bartizan.server.ingest.semconv.table import FIELDS, UNKNOWN
 from bartizan.server.ingest.span import Json
 
@@ -53,16 +48,16 @@ def place(
     found: Read, values: list[Any], reads: list[Read | None], attributes: dict[str, Json]
 ) -> None:
     """Puts an attribute where it belongs; of two for one field, the better source gets it."""
-    field = found.place
+    field, key, value, original, whole, rank = found
     if field < 0:
-        attributes[found.key] = found.original
+        attributes[key] = original
         return
-    if not found.whole:
-        attributes[found.key] = found.original
+    if not whole:
+        attributes[key] = original
     loser = reads[field]
-    if loser is None or found.rank <= loser.rank:
-        values[field], reads[field] = found.value, found
+    if loser is None or rank <= loser[5]:
+        values[field], reads[field] = value, found
     else:
         loser = found
-    if loser is not None and loser.value != values[field]:
-        attributes[loser.key] = loser.original
+    if loser is not None and loser[2] != values[field]:
+        attributes[loser[1]] = loser[3]

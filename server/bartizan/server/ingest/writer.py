@@ -128,6 +128,7 @@ class Writer:
             # Bytes of the group count until it is written: they are still in memory.
             if entry[2].cancelled():
                 self._waiting_bytes -= entry[1]
+                self._room.set()
                 continue
             group.append(entry)
             spans += len(entry[0].spans)
@@ -142,7 +143,6 @@ class Writer:
         except Exception as error:
             # Also what nobody foresaw: a writer that ends would be worse than one that tries again.
             self._lost(error)
-            self._fail([done for _, _, done in group])
         else:
             for (pending, _, done), outcome in zip(group, outcomes, strict=True):
                 self._count(pending, outcome)
@@ -151,6 +151,8 @@ class Writer:
             self._metrics.commit_spans.observe(sum(len(entry[0].spans) for entry in group))
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
         finally:
+            # All have their outcome, unless the commit failed or was cut short.
+            self._fail([done for _, _, done in group])
             self._waiting_bytes -= sum(size for _, size, _ in group)
             self._room.set()
             self._metrics.queue_bytes.set(self._waiting_bytes)

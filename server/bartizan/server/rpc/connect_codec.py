@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
 from bartizan.plugins.errors import InvalidArgument
+from bartizan.server.rpc import salvage
 from bartizan.server.rpc.methods import malformed
 
 _FIELD = re.compile(r"Failed to parse (\w+) field")
@@ -28,7 +29,7 @@ class ProtobufCodec:
     def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message:
         """Reads a message; raises InvalidArgument."""
         try:
-            return message_class.FromString(bytes(data))
+            return salvage.parse(message_class, bytes(data))
         except DecodeError:
             raise malformed(message_class, "protobuf") from None
 

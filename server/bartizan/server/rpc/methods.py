@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from bartizan.plugins.errors import InvalidArgument, TooLarge
+from bartizan.server.rpc import salvage
 from bartizan.server.rpc.call import Service
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -42,7 +43,7 @@ class Method:
     def parse(self, data: bytes) -> Message:
         """Reads a request from its binary form; raises InvalidArgument."""
         try:
-            return self.request.FromString(data)
+            return salvage.parse(self.request, data)
         except DecodeError:
             raise malformed(self.request, "protobuf") from None
 

@@ -18,9 +18,11 @@ class Tls:
     client_ca: Path | None = None
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
-        """Returns the credentials for gRPC; raises ConfigError when a file cannot be read."""
+        """Returns the credentials for gRPC; raises ConfigError when a file is not usable."""
         pair = (_read(self.key, "tls.key"), _read(self.certificate, "tls.certificate"))
         roots = _read(self.client_ca, "tls.client_ca") if self.client_ca else None
+        # gRPC takes any bytes here and then says that it cannot listen; this says what is wrong.
+        self.ssl_context()
         return grpc.ssl_server_credentials(
             [pair], root_certificates=roots, require_client_auth=roots is not None
         )

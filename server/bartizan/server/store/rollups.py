@@ -26,10 +26,26 @@ _COUNTERS = ", ".join(COUNTERS)
 _SUMS = ", ".join(f"sum({name})" for name in COUNTERS)
 _ADDED = ", ".join(f"{name} = t.{name} + excluded.{name}" for name in COUNTERS)
 
+
+def _row(table: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in DIMENSIONS)
+
+
+def _same(one: str, other: str) -> str:
+    # The hash is what the index has: the dimensions themselves can be too long for one.
+    return (
+        f"hash_record_extended(ROW({_row(one)}), 0) = hash_record_extended(ROW({_row(other)}), 0)"
+        f" AND ({_row(one)}) = ({_row(other)})"
+    )
+
+
+# One process folds at a time, so that no two make the same set.
 _KEYS = f"""
 INSERT INTO dimension_sets ({_DIMENSIONS})
-SELECT DISTINCT {_DIMENSIONS} FROM rollup_deltas WHERE ctid = ANY ($1::tid[])
-ON CONFLICT DO NOTHING
+SELECT {_DIMENSIONS} FROM (
+    SELECT DISTINCT {_DIMENSIONS} FROM rollup_deltas WHERE ctid = ANY ($1::tid[])
+) AS k
+WHERE NOT EXISTS (SELECT FROM dimension_sets AS d WHERE {_same("d", "k")})
 """
 
 
@@ -56,7 +72,7 @@ WITH taken AS (
 ),
 keyed AS MATERIALIZED (
     SELECT d.id AS dimension_set_id, taken.*
-    FROM taken JOIN dimension_sets AS d USING ({_DIMENSIONS})
+    FROM taken JOIN dimension_sets AS d ON {_same("d", "taken")}
 ),
 {",".join(map(_level, LEVELS))}
 SELECT count(*) FROM keyed

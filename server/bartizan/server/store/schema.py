@@ -1,14 +1,19 @@
 """Brings a database to the schema of this version, or says what is missing."""
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 MIGRATION_LOCK = 0x6261_7274_0001
 """The advisory lock that lets one process migrate at a time."""
+MAY_NOT = "42501"
+
+log = structlog.get_logger(__name__)
 
 
 async def upgrade(engine: AsyncEngine) -> None:
@@ -19,9 +24,14 @@ async def upgrade(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         await connection.commit()
-        await _enable_timescale(engine)
-        await connection.run_sync(_run, "upgrade", "head")
-        await connection.commit()
+        try:
+            await _enable_timescale(engine)
+            await connection.run_sync(_run, "upgrade", "head")
+            await connection.commit()
+        except BaseException:
+            # The session holds the lock: back in the pool it would hold it for ever.
+            await connection.invalidate()
+            raise
         await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
 
 
@@ -48,9 +58,15 @@ async def has_timescale(engine: AsyncEngine) -> bool:
 async def _enable_timescale(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         query = text("SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'")
-        if (await connection.execute(query)).scalar() is not None:
+        if (await connection.execute(query)).scalar() is None:
+            return
+        try:
             await connection.execute(text("CREATE EXTENSION IF NOT EXISTS timescaledb"))
             await connection.commit()
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) != MAY_NOT:
+                raise
+            log.warning("this role may not switch TimescaleDB on; tables are made without it")
 
 
 def _config(connection: Connection) -> Config:

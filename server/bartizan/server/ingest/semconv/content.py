@@ -6,6 +6,7 @@ from typing import Any
 from bartizan.server.ingest.checks import MAX_EVENTS, MAX_MESSAGES, check_count, check_json
 from bartizan.server.ingest.semconv import events as carried
 from bartizan.server.ingest.semconv.flattened import group, take
+from bartizan.server.ingest.semconv.framed import Framed
 from bartizan.server.ingest.semconv.messages import (
     ASSISTANT,
     RETRIEVED,
@@ -48,7 +49,7 @@ _TEXT_KEYS = ("content", "text", "page_content")
 
 
 def choose_plain(
-    content: dict[str, Json], attributes: dict[str, Json]
+    content: dict[str, Json | Framed], attributes: dict[str, Json]
 ) -> tuple[list[Message], list[Message]] | None:
     """Returns input and output messages if they are plain texts in today's convention.
 
@@ -57,13 +58,22 @@ def choose_plain(
     if len(content) != 2:
         return None if content else ([], [])
     reasons: list[Json] = []
-    inputs = plain_messages(content.get(INPUT_MESSAGES), [])
-    outputs = plain_messages(content.get(OUTPUT_MESSAGES), reasons)
+    inputs = _plain(content.get(INPUT_MESSAGES), [])
+    outputs = _plain(content.get(OUTPUT_MESSAGES), reasons)
     if not inputs or not outputs or len(inputs) + len(outputs) > MAX_MESSAGES:
         return None
     if reasons and FINISH_REASONS not in attributes:
-        attributes[FINISH_REASONS] = check_json(reasons, FINISH_REASONS)
+        attributes[FINISH_REASONS] = reasons
     return inputs, outputs
+
+
+def _plain(value: Json | Framed, reasons: list[Json]) -> list[Message] | None:
+    if not isinstance(value, tuple):
+        return plain_messages(value, reasons)
+    messages, reason, _ = value
+    if reason:
+        reasons.append(reason)
+    return messages
 
 
 class Chooser:

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from bartizan.server.ingest.checks import (
+    MAX_COST,
     MAX_DURATION_NS,
     MAX_LENGTH,
     MAX_TAGS,
@@ -95,6 +96,8 @@ def tokens(value: Json, key: str) -> Converted:
 
 def cost(value: Json, key: str) -> Converted:
     """Converts to an amount of money; raises Rejection when it is not finite or absurd."""
+    if type(value) is float and 0 <= value <= MAX_COST:
+        return value, True
     number = _number(value, key)
     return None if number is None else (check_cost(number, key), True)
 

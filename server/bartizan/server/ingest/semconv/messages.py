@@ -40,6 +40,7 @@ _THOUGHTS = frozenset({"reasoning", "thinking"})
 _CALLS = frozenset({"tool_call", "tool_use", "function", "function_call"})
 _RESULTS = frozenset({"tool_call_response", "tool_result", "function_call_output"})
 
+_loads = orjson.loads
 _new = tuple.__new__
 
 
@@ -204,11 +205,12 @@ def plain_messages(text: Json, reasons: list[Json]) -> list[Message] | None:
 
     Adds to `reasons` why the model stopped. Returns None for any other list; `Reader` knows more.
     """
-    if type(text) is not str or "\\u0000" in text:
+    # Looking for one character is ten times as fast as looking for six.
+    if type(text) is not str or ("\\" in text and "\\u0000" in text):
         return None
     messages = []
     try:
-        for item in orjson.loads(text):
+        for item in _loads(text):
             role = ROLES[item["role"]]
             for part in item["parts"]:
                 content = part["content"]

@@ -26,8 +26,35 @@ Usage = tuple[int, int, int, int, int]
 Cost = tuple[int, float | None, str, int]
 """Billionths of a US dollar, amount as sent, its currency, its source."""
 
+_NO_USAGE: Usage = (0, 0, 0, 0, 0)
 _NO_COST: Cost = (0, None, "", 0)
-_NOTHING_SAID = [None] * (FIELDS - COST)
+_NOTHING_SAID = [None] * (FIELDS - INPUT_TOKENS)
+
+
+def settle(
+    values: Sequence[Any], reads: Sequence[Read | None], attributes: dict[str, Json]
+) -> tuple[Usage, Cost]:
+    """Returns tokens and money of a span; raises Rejection when they are out of bounds.
+
+    A total of tokens that is not the sum in the end goes to `attributes`.
+    """
+    if values[INPUT_TOKENS:] == _NOTHING_SAID:
+        return _NO_USAGE, _NO_COST
+    usage = _plain_usage(values) or settle_usage(values, reads, attributes)
+    return usage, settle_cost(values, reads)
+
+
+def _plain_usage(values: Sequence[Any]) -> Usage | None:
+    """Returns the counts if they fit together as the conventions say, as nearly all do."""
+    whole_in, whole_out, total, read, write, reasoning = values[INPUT_TOKENS : REASONING + 1]
+    if whole_in is None or whole_out is None:
+        return None
+    read, write, reasoning = read or 0, write or 0, reasoning or 0
+    if read + write > whole_in or reasoning > whole_out:
+        return None
+    if total is not None and total != whole_in + whole_out:
+        return None
+    return whole_in, whole_out, read, write, reasoning
 
 
 def settle_usage(
@@ -60,8 +87,8 @@ def settle_usage(
         check_subset(write, whole_in, "usage.cache_write")
         check_subset(reasoning, whole_out, "usage.reasoning")
     total = reads[TOTAL_TOKENS]
-    if total is not None and total.value != whole_in + whole_out:
-        attributes[total.key] = total.value
+    if total is not None and values[TOTAL_TOKENS] != whole_in + whole_out:
+        attributes[total[1]] = values[TOTAL_TOKENS]
     return whole_in, whole_out, read, write, reasoning
 
 
@@ -97,8 +124,6 @@ def settle_cost(values: Sequence[Any], reads: Sequence[Read | None]) -> Cost:
 
     Without a total, the costs of prompt and completion are added. OpenInference's are US dollars.
     """
-    if values[COST:] == _NOTHING_SAID:
-        return _NO_COST
     amount, total = values[COST], reads[COST]
     if total is None:
         parts = [
@@ -107,6 +132,6 @@ def settle_cost(values: Sequence[Any], reads: Sequence[Read | None]) -> Cost:
         if not parts:
             return _NO_COST
         amount = check_cost(sum(parts), "llm.cost")
-    in_dollars = total is None or total.key.startswith("llm.")
+    in_dollars = total is None or total[1].startswith("llm.")
     currency = "USD" if in_dollars else values[COST_CURRENCY] or ""
     return nano_usd(amount, currency), amount, currency, values[COST_SOURCE] or 0

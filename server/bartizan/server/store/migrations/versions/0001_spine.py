@@ -252,7 +252,8 @@ COUNTERS = """
 LEVELS = ("minute", "hour", "day")
 
 # Ingest only appends deltas, so that no two transactions wait for one counter; a job folds them
-# into the levels. Whoever reads adds both, which is exact at every instant.
+# into the levels. Whoever reads adds both, which is exact at every instant. Dimensions are indexed
+# by their hash, as the longest do not fit into an index.
 ROLLUPS = f"""
 CREATE TABLE rollup_deltas (
     project_id int NOT NULL,
@@ -268,8 +269,9 @@ CREATE TABLE dimension_sets (
     project_id int NOT NULL,
     {DIMENSIONS}
 );
-CREATE UNIQUE INDEX dimension_sets_key ON dimension_sets (project_id, kind, status, agent,
-    environment, model, provider, machine, workspace, tool_name, error_type);
+CREATE INDEX dimension_sets_key ON dimension_sets (hash_record_extended(ROW(project_id, kind,
+    status, agent, environment, model, provider, machine, workspace, tool_name, error_type), 0));
+CREATE INDEX dimension_sets_project ON dimension_sets (project_id);
 """
 
 LEDGER = """
