@@ -40,8 +40,11 @@ class Databases:
 
     async def create(self) -> str:
         """Makes a migrated database; returns its URL."""
-        name = f"{self._prefix}_{len(self._names)}"
-        return self._url(await self._create(name, f"TEMPLATE {self._template}"))
+        return self._url(await self._create(self._next_name(), f"TEMPLATE {self._template}"))
+
+    async def create_empty(self) -> str:
+        """Makes a database without tables; returns its URL."""
+        return self._url(await self._create(self._next_name()))
 
     async def drop(self, url: str) -> None:
         """Drops a database, whoever is connected to it."""
@@ -52,6 +55,9 @@ class Databases:
         await self._run(f"CREATE DATABASE {name} {options}")
         self._names.append(name)
         return name
+
+    def _next_name(self) -> str:
+        return f"{self._prefix}_{len(self._names)}"
 
     def _url(self, name: str) -> str:
         return urlunsplit(urlsplit(self._server_url)._replace(path=f"/{name}"))

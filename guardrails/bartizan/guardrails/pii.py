@@ -1,6 +1,7 @@
 """Personal data: e-mail addresses, telephone numbers, card numbers and the like."""
 
 import asyncio
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 
 NOTHING: tuple[Finding, ...] = ()
 
+NAMES = {entity: (f"pii.{entity.lower()}", f"PII_{entity}") for entity in ENTITIES}
+"""Category and code."""
+
 SCAN_IN_THREAD_CHARACTERS = 256 * 1_024
 """A scan of this much takes about half a millisecond: the event loop can wait that long."""
 
 LOOK_IN_THREAD_CHARACTERS = 2_000
 """A closer look at this much takes about half a millisecond too, as long as a switch of threads."""
+
+LARGE_CHARACTERS = 64 * 1_024
+"""A text from here on may take as long as thousands of others: those do not wait for it."""
 
 SLICE_CHARACTERS = 16 * 1_024
 """Between slices other calls get their turn."""
@@ -93,8 +100,9 @@ class Pii:
         self._config = config
         self._data: PersonalData | None = None
         self._starting = asyncio.Lock()
-        # One: more would take turns at the interpreter's lock, and keep the event loop waiting.
+        # One each: more would take turns at the interpreter's lock and keep the event loop waiting.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pii")
+        self._large_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pii-large")
 
     async def start(self) -> None:
         """Loads the recognizers. Takes seconds the first time. Raises ImportError without them."""
@@ -117,8 +125,9 @@ class Pii:
         return findings
 
     async def aclose(self) -> None:
-        """Lets the thread go."""
+        """Lets the threads go."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._large_thread.shutdown(wait=False, cancel_futures=True)
 
     async def _loaded(self) -> "PersonalData":
         if self._data is None:
@@ -133,10 +142,17 @@ class Pii:
         return PersonalData(self._config.thresholds(), self._config.phone_regions)
 
     async def _look(self, data: "PersonalData", values: Sequence[str]) -> list[Sequence[Finding]]:
-        if sum(map(len, values)) <= LOOK_IN_THREAD_CHARACTERS:
-            return _findings(data, values)
+        size = sum(map(len, values))
+        gone = threading.Event()
+        if size <= LOOK_IN_THREAD_CHARACTERS:
+            return _findings(data, values, gone)
+        thread = self._thread if size < LARGE_CHARACTERS else self._large_thread
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, _findings, data, values)
+        try:
+            return await loop.run_in_executor(thread, _findings, data, values, gone)
+        finally:
+            # Whoever waited may have left: the thread is for the next.
+            gone.set()
 
 
 async def _candidates(data: "PersonalData", values: Sequence[str]) -> Sequence[int]:
@@ -158,9 +174,12 @@ def _slices(values: Iterable[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _findings(data: "PersonalData", values: Sequence[str]) -> list[Sequence[Finding]]:
-    return [[_finding(one) for one in data.find(value)] for value in values]
+def _findings(
+    data: "PersonalData", values: Sequence[str], gone: threading.Event
+) -> list[Sequence[Finding]]:
+    return [[_finding(one) for one in data.find(value, gone)] for value in values]
 
 
 def _finding(one: Scored) -> Finding:
-    return Finding(f"pii.{one.entity.lower()}", one.score, one.start, one.end, f"PII_{one.entity}")
+    category, code = NAMES[one.entity]
+    return Finding(category, one.score, one.start, one.end, code)

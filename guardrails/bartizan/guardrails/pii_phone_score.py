@@ -43,19 +43,30 @@ def phone_score(text: str, start: int, end: int) -> float:
     return form
 
 
-def best_phone_score(text: str, start: int, end: int) -> float:
-    """Returns a score that no telephone number in a stretch exceeds.
+def may_count(text: str, start: int, end: int, whole: bool, least: float, around: float) -> bool:
+    """Returns False if no telephone number in a stretch scores `least` and more than `around`.
 
     The stretch begins with its first digit and holds what may stand between the digits of one.
+    Only a `whole` stretch can be a date: part of one can be part of a number.
     """
+    if around >= 1.0:
+        return False
     core = text[start:end].rstrip(AFTER_A_NUMBER)
-    if DATE.fullmatch(core):
-        return NEVER
-    best = PLAIN_DIGITS if NUMBER.fullmatch(core) else GROUPED
-    if any(sign in text[max(0, start - LEAD_LENGTH) : start] for sign in PLUS):
-        best = INTERNATIONAL
+    lead = text[max(0, start - LEAD_LENGTH) : start]
+    best = NEVER if whole and DATE.fullmatch(core) else _best_alone(core, lead)
+    if best >= least and best > around:
+        return True
+    with_words = boosted(best) if best > NEVER else NEVER
+    if with_words < least or with_words <= around:
+        return False
     # Letters inside may be telling to a number after them.
-    return boosted(best) if LETTER.search(core) or WORDS.stands_before(text, start) else best
+    return bool(LETTER.search(core)) or WORDS.stands_before(text, start)
+
+
+def _best_alone(core: str, lead: str) -> float:
+    if any(sign in lead for sign in PLUS):
+        return INTERNATIONAL
+    return PLAIN_DIGITS if NUMBER.fullmatch(core) else GROUPED
 
 
 def reach(text: str, start: int, end: int) -> tuple[int, int]:

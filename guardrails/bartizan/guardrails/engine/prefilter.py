@@ -6,7 +6,7 @@ ASCII alone, most of them, get narrower conditions than the rest.
 
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -15,6 +15,8 @@ import re2
 import regex
 
 from bartizan.guardrails.engine.relax import Unknown, Widener
+
+UNANCHORED = re2._re2.RE2.Anchor.UNANCHORED
 
 MAX_AUTOMATON_BYTES = 32 << 20
 """RE2 falls back to a slower engine when its automaton outgrows this."""
@@ -49,22 +51,14 @@ def condition(patterns: Iterable[tuple[str, int]]) -> Condition | None:
         return None
 
 
-def either(conditions: Sequence[Condition | None]) -> Condition | None:
-    """Returns what a text must match to meet one of the conditions."""
-    known = [one for one in conditions if one is not None]
-    if len(known) < len(conditions):
-        return None
-    return Condition("|".join(one.ascii for one in known), "|".join(one.other for one in known))
-
-
 class Prefilter:
-    """The conditions of several recognizers, by name."""
+    """The conditions of several recognizers, of which a text has to meet any."""
 
-    def __init__(self, conditions: Mapping[str, Condition | None]) -> None:
+    def __init__(self, conditions: Iterable[Condition | None]) -> None:
         """Compiles the conditions. None stands for a recognizer that every text may interest."""
-        self._tests = {name: Test(needed) for name, needed in conditions.items()}
-        known = [needed for needed in conditions.values() if needed is not None]
-        self._skips_none = len(known) < len(conditions)
+        given = list(conditions)
+        known = [needed for needed in given if needed is not None]
+        self._skips_none = len(known) < len(given)
         self._any_in_ascii = _any_of(needed.ascii for needed in known)
         self._any_in_other = _any_of(needed.other for needed in known)
 
@@ -73,16 +67,14 @@ class Prefilter:
         if self._skips_none:
             return range(len(values))
         if "\0" in "".join(values):
-            return [index for index, value in enumerate(values) if self.possible(value)]
+            return [index for index, value in enumerate(values) if self._may_match(value)]
         joined = "\0".join(values)
         if joined.isascii():
             return _hits(self._any_in_ascii, joined.encode(), map(len, values))
         return self._mixed(values)
 
-    def possible(self, value: str) -> list[str]:
-        """Returns the names of the recognizers that may find something in a text."""
-        encoded = encode(value)
-        return [name for name, test in self._tests.items() if test.may_match(value, encoded)]
+    def _may_match(self, value: str) -> bool:
+        return "\0" in value or bool(self.candidates([value]))
 
     def _mixed(self, values: Sequence[str]) -> list[int]:
         ascii_at = [index for index, value in enumerate(values) if value.isascii()]
@@ -115,20 +107,6 @@ def _characters() -> Iterable[int]:
     yield from range(0xE000, sys.maxunicode + 1)
 
 
-class Test:
-    """A compiled condition, for one text at a time."""
-
-    def __init__(self, condition: Condition | None) -> None:
-        """None stands for what every text may match."""
-        self._in_ascii = None if condition is None else compiled(condition.ascii)
-        self._in_other = None if condition is None else compiled(condition.other)
-
-    def may_match(self, value: str, encoded: bytes | None) -> bool:
-        """Returns False if a text, given as `encode` encoded it as well, cannot match."""
-        needed = self._in_ascii if value.isascii() else self._in_other
-        return needed is None or encoded is None or needed.search(encoded) is not None
-
-
 def encode(value: str) -> bytes | None:
     """Returns a text for RE2; None if it cannot read it truly."""
     try:
@@ -138,32 +116,46 @@ def encode(value: str) -> bytes | None:
     return None if b"\0" in encoded else encoded
 
 
-def _any_of(conditions: Iterable[str]) -> "re2._Regexp":
-    return compiled("|".join(conditions))
+class Expression:
+    """A compiled expression of RE2 that has no groups."""
+
+    def __init__(self, pattern: str) -> None:
+        # What stands behind `search`, which takes as long as a scan of 300 characters.
+        self._match = re2.compile(pattern, options())._regexp.Match
+
+    def end_of_match(self, encoded: bytes, at: int = 0) -> int:
+        """Returns where the first match from `at` on ends; -1 if there is none."""
+        [(_, end)] = self._match(UNANCHORED, encoded, at, len(encoded))
+        place: int = end
+        return place
 
 
-def compiled(pattern: str) -> "re2._Regexp":
-    """Returns a compiled expression of RE2 that has no groups."""
-    options = re2.Options()
-    options.never_capture = True
-    options.log_errors = False
-    options.max_mem = MAX_AUTOMATON_BYTES
-    return re2.compile(pattern, options)
+def _any_of(conditions: Iterable[str]) -> Expression:
+    return Expression("|".join(conditions))
 
 
-def _hits(pattern: "re2._Regexp", joined: bytes, lengths: Iterable[int]) -> list[int]:
+def options() -> "re2.Options":
+    """Returns how every expression here is compiled."""
+    chosen = re2.Options()
+    chosen.never_capture = True
+    chosen.log_errors = False
+    chosen.max_mem = MAX_AUTOMATON_BYTES
+    return chosen
+
+
+def _hits(pattern: Expression, joined: bytes, lengths: Iterable[int]) -> list[int]:
     ends = list(_one_end_per_text(pattern, joined))
     if not ends:
         return []
-    starts = list(accumulate((length + 1 for length in lengths), initial=0))
-    return [bisect_right(starts, end - 1) - 1 for end in ends]
+    # Without the NULs between: there are as many before a text as its index says.
+    starts = list(accumulate(lengths))
+    texts = range(len(starts))
+    return [bisect_right(texts, end - 1, key=lambda at: starts[at] + at) for end in ends]
 
 
-def _one_end_per_text(pattern: "re2._Regexp", joined: bytes) -> Iterator[int]:
-    match = pattern.search(joined)
-    while match is not None:
-        end: int = match.end()
+def _one_end_per_text(pattern: Expression, joined: bytes) -> Iterator[int]:
+    border = 0
+    while border >= 0 and (end := pattern.end_of_match(joined, border)) >= 0:
         yield end
         # On from the border: the expression may have to see it.
         border = joined.find(b"\0", end)
-        match = pattern.search(joined, border) if border >= 0 else None

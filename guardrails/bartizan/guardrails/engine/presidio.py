@@ -5,38 +5,36 @@ Importing this module takes seconds and some 100 MB: do it in a thread, when it 
 
 import inspect
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import tldextract
 from presidio_analyzer import (
     EntityRecognizer,
     Pattern,
     PatternRecognizer,
-    RecognizerResult,
     pattern_recognizer,
     predefined_recognizers,
 )
 from presidio_analyzer.predefined_recognizers import CreditCardRecognizer
 from presidio_analyzer.predefined_recognizers.generic import iban_recognizer
 
-from bartizan.guardrails.engine.prefilter import Condition, Test, condition, either
+from bartizan.guardrails.engine.matches import (
+    GIVE_UP_AFTER_SECONDS,
+    GaveUp,
+    Matcher,
+    can_match,
+)
+from bartizan.guardrails.engine.prefilter import Condition, condition
 from bartizan.guardrails.engine.windows import Windows, windows
-from bartizan.guardrails.pii_score import boosted
+from bartizan.guardrails.pii_score import Scored, boosted
 
 LANGUAGE = "en"
 NO_MODEL: Any = None
 
-GIVE_UP_AFTER_SECONDS = 4
-"""For one pattern and one text; a megabyte takes a tenth of it. presidio's own is a minute."""
-
 # Otherwise the first e-mail address would fetch the list of domain suffixes from the Internet.
 tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-
-
-class GaveUp(RuntimeError):
-    """Raised when a recognizer spends too long on a text and would pass over it in silence."""
 
 
 class _HearGivingUp(logging.Filter):
@@ -84,83 +82,58 @@ CARDS = [
 """Issued since 2017."""
 
 
-class Result(Protocol):
-    """What presidio gives back."""
-
-    entity_type: str
-    start: int
-    end: int
-    score: float
-
-
 class Recognizer:
-    """One recognizer of presidio, with what a text must match to interest it."""
-
-    def __init__(self, recognizer: EntityRecognizer, threshold: float) -> None:
-        """Takes a recognizer and leaves out what could never reach the threshold."""
-        self.entity: str = recognizer.supported_entities[0]
-        self.words: Sequence[str] = recognizer.context
-        self._parts = [Part(part) for part in _parts(recognizer, threshold)]
-
-    def condition(self) -> Condition | None:
-        """Returns what a text must match; None if that is not known."""
-        return either([part.condition for part in self._parts])
-
-    def find(self, text: str, encoded: bytes | None) -> Sequence[Result]:
-        """Returns what the recognizer finds, without results inside surer ones.
-
-        `encoded` is the text as `prefilter.encode` gives it; None runs everything over all of it.
-        """
-        results = [one for part in self._parts for one in part.find(text, encoded)]
-        return EntityRecognizer.remove_duplicates(results) if len(results) > 1 else results
-
-
-class Part:
-    """A recognizer with one pattern: most texts match one of several."""
+    """A recognizer of presidio with one of its patterns: most texts match one of several."""
 
     def __init__(self, recognizer: EntityRecognizer) -> None:
         """Takes a recognizer; one without patterns is run over every text."""
+        self.entity: str = recognizer.supported_entities[0]
+        self.words: Sequence[str] = recognizer.context
         self.condition: Condition | None = None
+        """What a text must match; None if that is not known."""
         self._recognizer = recognizer
         self._windows: Windows | None = None
+        self._matcher = Matcher(recognizer) if can_match(recognizer) else None
         if isinstance(recognizer, PatternRecognizer):
             pattern, flags = _patterns(recognizer)[0].regex, recognizer.global_regex_flags or 0
             self.condition = condition([(pattern, flags)])
             self._windows = windows(pattern, flags)
-        self._test = Test(self.condition)
 
-    def find(self, text: str, encoded: bytes | None) -> list[RecognizerResult]:
-        """Returns what the recognizer finds in a text."""
-        if encoded is None:
-            return self._analyze(text)
-        if self._windows is not None and len(encoded) == len(text):
-            return self._in_windows(text, self._windows.of(text, encoded))
-        return self._analyze(text) if self._test.may_match(text, encoded) else []
-
-    def _in_windows(self, text: str, spans: Iterable[tuple[int, int]]) -> list[RecognizerResult]:
-        found: list[RecognizerResult] = []
-        for low, high in spans:
-            for one in self._analyze(text[low:high]):
-                one.start += low
-                one.end += low
-                found.append(one)
+    def find(self, text: str, encoded: bytes | None) -> list[Scored]:
+        """Returns what the recognizer finds in a text, given as `prefilter.encode` gives it too."""
+        if self._matcher is None:
+            return self.find_thoroughly(text)
+        if self._windows is None or encoded is None or len(encoded) != len(text):
+            return self._matcher.find(text)
+        found: list[Scored] = []
+        for low, high in self._windows.of(text, encoded):
+            found += self._matcher.find(text[low:high], low)
         return found
 
-    def _analyze(self, text: str) -> list[RecognizerResult]:
-        return self._recognizer.analyze(text, self._recognizer.supported_entities, NO_MODEL)
+    def find_thoroughly(self, text: str) -> list[Scored]:
+        """Returns the same as `find`: what presidio itself finds in the whole text."""
+        results = self._recognizer.analyze(text, self._recognizer.supported_entities, NO_MODEL)
+        return [Scored(self.entity, one.start, one.end, one.score) for one in results]
 
 
-def recognizers(thresholds: dict[str, float]) -> list[Recognizer]:
-    """Returns the recognizers of the given entities, without the one of telephone numbers."""
+def recognizers(thresholds: Mapping[str, float]) -> list[Recognizer]:
+    """Returns the recognizers of the given entities that can reach the thresholds.
+
+    The one of telephone numbers is left out.
+    """
     found = {recognizer.supported_entities[0]: recognizer for recognizer in _predefined()}
     found["CREDIT_CARD"] = CreditCardRecognizer(patterns=CARDS)
-    return [Recognizer(found[entity], threshold) for entity, threshold in thresholds.items()]
+    return [
+        Recognizer(part)
+        for entity, threshold in thresholds.items()
+        for part in _parts(found[entity], threshold)
+    ]
 
 
-def grouped_phones() -> Recognizer:
-    """Returns the recognizer of what is grouped like a telephone number."""
+def grouped_phones() -> list[Recognizer]:
+    """Returns the recognizers of what is grouped like a telephone number."""
     made = PatternRecognizer(supported_entity="PHONE_NUMBER", patterns=list(GROUPED_PHONES))
-    return Recognizer(made, 0.0)
+    return [Recognizer(part) for part in _parts(made, 0.0)]
 
 
 def supported_entities() -> set[str]:

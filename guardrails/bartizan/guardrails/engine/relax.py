@@ -16,6 +16,10 @@ Node = tuple[Any, Any]
 
 FLAGS = re.IGNORECASE | re.DOTALL | re.MULTILINE | re.VERBOSE
 
+REPEATING = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)
+LOOKING = (op.ASSERT, op.ASSERT_NOT)
+NESTED = (*REPEATING, *LOOKING, op.BRANCH, op.SUBPATTERN, op.ATOMIC_GROUP)
+
 MAX_REPEATS = 1_000
 """RE2 refuses more."""
 
@@ -79,9 +83,11 @@ class Widener:
         return self._edge(nodes[:1]) + self._sequence(nodes)
 
     def alphabet(self, pattern: str, flags: int) -> str:
-        """Returns all characters that a match can hold, as a class of RE2 and of `re`.
+        """Returns the characters of which runs hold all that matters to a match.
 
-        Raises Unknown if the expression looks further than at the neighbours of a match.
+        It is a class of RE2 and of `re`. A match lies inside one run of them, and what the
+        expression looks at around it inside the run and its two neighbours. Raises Unknown if
+        there is no such class.
         """
         self.widen(pattern, flags)
         return self._class(self._taken(parser.parse(pattern, flags & FLAGS)))
@@ -92,12 +98,19 @@ class Widener:
             kind, value = node
             if (chars := self._chars(node)) is not None:
                 union |= chars
-            elif kind in (op.ASSERT, op.ASSERT_NOT):
-                _check_neighbour(value[1])
+            elif kind in LOOKING:
+                union |= self._looked_at(value[1])
             elif kind not in (op.AT, op.GROUPREF):
                 for body in _bodies(kind, value):
                     union |= self._taken(body)
         return union
+
+    def _looked_at(self, body: Sequence[Node]) -> Chars:
+        """Returns what a look-around has to take to see more than the next character."""
+        if _has_border(body):
+            raise Unknown("it looks for a border")
+        only_next = parser.SubPattern.getwidth(body)[1] <= 1
+        return Chars(frozenset()) if only_next else self._taken(body)
 
     def _sequence(self, nodes: Sequence[Node]) -> str:
         parts: list[str] = []
@@ -112,7 +125,7 @@ class Widener:
         kind, value = node
         if (chars := self._chars(node)) is not None:
             return self._class(chars)
-        if kind in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
+        if kind in REPEATING:
             low, high, body = value
             return f"(?:{self._sequence(body)}){_count(low, high)}"
         if kind is op.BRANCH:
@@ -128,7 +141,7 @@ class Widener:
             return f"(?:{self._sequence(self._groups[value])})"
         if kind is op.AT:
             return r"\b" if value is op.AT_BOUNDARY and self._only_ascii else ""
-        if kind in (op.ASSERT, op.ASSERT_NOT):
+        if kind in LOOKING:
             return ""
         raise Unknown(str(kind))
 
@@ -261,12 +274,18 @@ def _bodies(kind: Any, value: Any) -> Sequence[Sequence[Node]]:
         return [value[3]]
     if kind is op.ATOMIC_GROUP:
         return [value]
+    if kind in LOOKING:
+        return [value[1]]
     return [value[2]]
 
 
-def _check_neighbour(body: Sequence[Node]) -> None:
-    if parser.SubPattern.getwidth(body)[1] > 1 or any(kind is op.AT for kind, _ in body):
-        raise Unknown("it looks further than at the next character")
+def _has_border(nodes: Iterable[Node]) -> bool:
+    for kind, value in nodes:
+        if kind is op.AT:
+            return True
+        if kind in NESTED and any(map(_has_border, _bodies(kind, value))):
+            return True
+    return False
 
 
 def _is_beyond_ascii(item: Node) -> bool:

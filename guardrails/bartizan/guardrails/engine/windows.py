@@ -6,9 +6,8 @@ the time this bounds what an expression that backtracks can do with a megabyte o
 """
 
 import re
-from collections.abc import Iterator
 
-from bartizan.guardrails.engine.prefilter import compiled
+from bartizan.guardrails.engine.prefilter import Expression
 from bartizan.guardrails.engine.relax import Unknown, Widener
 
 WORTH_A_WINDOW = 100
@@ -20,36 +19,28 @@ class Windows:
 
     def __init__(self, wider: str, alphabet: str) -> None:
         """Takes the expression as it was widened, and its alphabet as a class."""
-        self._wider = compiled(wider)
+        self._wider = Expression(wider)
         self._outside = re.compile(f"[^{alphabet[1:]}")
-        self._inside = frozenset(filter(re.compile(alphabet).match, map(chr, range(128))))
+        self._inside = "".join(filter(re.compile(alphabet).match, map(chr, range(128))))
 
-    def of(self, text: str, encoded: bytes) -> Iterator[tuple[int, int]]:
-        """Gives the windows in order. `encoded` is the text in ASCII."""
-        window: tuple[int, int] | None = None
-        for start, end in self._runs(text, encoded):
-            if window is not None and start - window[1] < WORTH_A_WINDOW:
-                window = (window[0], end)
-                continue
-            if window is not None:
-                yield window
-            window = (start, end)
-        if window is not None:
-            yield window
+    def of(self, text: str, encoded: bytes) -> list[tuple[int, int]]:
+        """Returns the windows in order. `encoded` is the text in ASCII."""
+        found: list[tuple[int, int]] = []
+        at, last = 0, len(text)
+        while at < last and (end := self._wider.end_of_match(encoded, at)) >= 0:
+            low, high = self._run(text, at, end)
+            # On from the neighbour: the expression may have to see it.
+            at = high - 1 if last - high >= WORTH_A_WINDOW else last
+            if found and low - found[-1][1] < WORTH_A_WINDOW:
+                low = found.pop()[0]
+            found.append((low, at + 1))
+        return found
 
-    def _runs(self, text: str, encoded: bytes) -> Iterator[tuple[int, int]]:
-        end = 0
-        for match in self._wider.finditer(encoded):
-            if match.end() > end:
-                start = self._start_of_run(text, match.end() - 1)
-                outside = self._outside.search(text, match.end())
-                end = outside.start() if outside else len(text)
-                yield max(0, start - 1), end + 1
-
-    def _start_of_run(self, text: str, at: int) -> int:
-        while at > 0 and text[at - 1] in self._inside:
-            at -= 1
-        return at
+    def _run(self, text: str, at: int, end: int) -> tuple[int, int]:
+        """Returns the borders of the run that a match ends in, with both its neighbours."""
+        start = at + len(text[at : end - 1].rstrip(self._inside))
+        outside = self._outside.search(text, max(end, at + 1))
+        return max(0, start - 1), (outside.start() if outside else len(text)) + 1
 
 
 def windows(pattern: str, flags: int) -> Windows | None:

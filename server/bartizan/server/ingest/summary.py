@@ -219,7 +219,7 @@ class Summary:
         self.traces: dict[TraceKey, TraceDelta] = {}
         self.rollups: dict[RollupKey, RollupDelta] = {}
         for _, project_id, record, decisions, _, _ in spans:
-            usage = record[USAGE]
+            usage: tuple[int, ...] = record[USAGE]  # type: ignore[assignment]  # a slice by name
             trace_key = (project_id, record[0])
             trace = self.traces.get(trace_key)
             if trace is None:
