@@ -130,11 +130,10 @@ def test_unusable_tls_files_are_refused(
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("no certificate")
     key = str(certificates / "server.key")
-    for certificate in (str(garbage), str(tmp_path / "absent.pem")):
-        pair = {"BARTIZAN_TLS__CERT_FILE": certificate, "BARTIZAN_TLS__KEY_FILE": key}
-        for workers in ("1", "2"):
-            said = refusal(*serve, "--workers", workers, **pair)
-            assert "tls" in said.lower(), said
+    for workers, certificate in (("1", garbage), ("2", tmp_path / "absent.pem")):
+        pair = {"BARTIZAN_TLS__CERT_FILE": str(certificate), "BARTIZAN_TLS__KEY_FILE": key}
+        said = refusal(*serve, "--workers", workers, **pair)
+        assert "tls" in said.lower(), said
     assert "belong together" in refusal(*serve, BARTIZAN_TLS__KEY_FILE=key)
 
 

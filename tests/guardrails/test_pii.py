@@ -2,12 +2,13 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 
 import pytest
 
 from bartizan.guardrails.engine.matches import GaveUp
-from bartizan.guardrails.engine.personal_data import PersonalData
+from bartizan.guardrails.engine.personal_data import NobodyWaits, PersonalData
 from bartizan.guardrails.engine.presidio import supported_entities
 from bartizan.guardrails.pii import EntityConfig, Pii, PiiConfig
 from bartizan.guardrails.pii_entities import ENTITIES
@@ -154,3 +155,25 @@ async def test_the_loop_is_not_held_by_a_large_text() -> None:
         turns += 1
     assert turns > 10
     await guardrail.aclose()
+
+
+async def test_a_small_text_does_not_wait_for_a_large_one() -> None:
+    guardrail = Pii(PiiConfig())
+    await guardrail.start()
+    large = asyncio.create_task(guardrail.check([Text(Role.USER, "596-88-3094 " * 40_000)]))
+    await asyncio.sleep(0)
+    small = asyncio.create_task(guardrail.check([Text(Role.USER, "a 596-88-3094 b\n" * 200)]))
+    done, _ = await asyncio.wait({large, small}, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {small}
+    large.cancel()
+    await asyncio.gather(large, return_exceptions=True)
+    assert len((await guardrail.check([Text(Role.USER, "b\n" * 50_000 + "a@b.com")]))[0]) == 1
+    await guardrail.aclose()
+
+
+def test_a_text_nobody_waits_for_is_left(personal_data: PersonalData) -> None:
+    gone = threading.Event()
+    gone.set()
+    for text in ("a@b.co", "020 7946 0958"):
+        with pytest.raises(NobodyWaits):
+            personal_data.find(text, gone)

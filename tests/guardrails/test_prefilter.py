@@ -5,8 +5,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.guardrails.pii_texts import texts
 
+from bartizan.guardrails.engine.choice import Choice
 from bartizan.guardrails.engine.personal_data import PersonalData
-from bartizan.guardrails.engine.prefilter import Prefilter, condition, digits_outside_ascii
+from bartizan.guardrails.engine.prefilter import Prefilter, condition, digits_outside_ascii, encode
 
 
 @settings(max_examples=200, deadline=None)
@@ -47,6 +48,14 @@ def test_a_match_does_not_reach_into_the_next_text() -> None:
 def test_what_has_no_condition_is_always_looked_at() -> None:
     assert condition([(r"(a)?(?(1)b|c)", 0)]) is None
     assert list(Prefilter([None, condition([("a", 0)])]).candidates(["x", "y"])) == [0, 1]
+
+
+def test_a_choice_is_the_same_when_tested_together_and_alone() -> None:
+    conditions = {name: condition([(name, 0)]) for name in ("ab", "cd", "e")} | {"any": None}
+    for value in ("", "ab", "xcd", "ecdab", "\u00e9e", "\u00e9ab cd", "a\0b"):
+        together = Choice(conditions, ("ab", "cd"), ("cd", "e")).of(value, encode(value))
+        assert set(together) == set(Choice(conditions).of(value, encode(value)))
+        assert set(together) >= {"any"} | {name for name in ("ab", "cd", "e") if name in value}
 
 
 @pytest.mark.parametrize("char", ["\u0661", "\uff11", "\U0001d7d8"])

@@ -143,9 +143,9 @@ class Pii:
 
     async def _look(self, data: "PersonalData", values: Sequence[str]) -> list[Sequence[Finding]]:
         size = sum(map(len, values))
-        gone = threading.Event()
         if size <= LOOK_IN_THREAD_CHARACTERS:
-            return _findings(data, values, gone)
+            return _findings(data, values, None)
+        gone = threading.Event()
         thread = self._thread if size < LARGE_CHARACTERS else self._large_thread
         loop = asyncio.get_running_loop()
         try:
@@ -175,7 +175,7 @@ def _slices(values: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _findings(
-    data: "PersonalData", values: Sequence[str], gone: threading.Event
+    data: "PersonalData", values: Sequence[str], gone: threading.Event | None
 ) -> list[Sequence[Finding]]:
     return [[_finding(one) for one in data.find(value, gone)] for value in values]
 

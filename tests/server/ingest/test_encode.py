@@ -27,8 +27,7 @@ from bartizan.server.store.partitions import Partitions, weeks_of
 NS = 1_000_000_000
 START_NS = 1_760_000_000 * NS
 NOW_NS = START_NS + 77 * NS + 123_456
-KIB = 1024
-MAX_FIELD = 4 * KIB
+MAX_FIELD = 4_096
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 JSON = st.recursive(
@@ -54,7 +53,7 @@ DIMS = st.builds(
     Dims,
     kind=st.integers(0, 12),
     status=st.integers(0, 2),
-    **{name: short(name) for name in Dims._fields[:8]},  # type: ignore[arg-type]
+    **{name: short(name) for name in Dims._fields[:8]},
 )
 MESSAGES = st.lists(
     st.builds(
@@ -215,7 +214,7 @@ async def copied(
 async def test_what_goes_through_copy_is_in_the_columns(
     connection: Connection, spans: list[SpanRecord], findings: int
 ) -> None:
-    stored = await copied(connection, spans, findings, max_field=64 * KIB)
+    stored = await copied(connection, spans, findings, max_field=65_536)
     for span, (row, payload) in zip(spans, stored, strict=True):
         expected = expected_row(span, findings)
         assert {name: row[name] for name in expected} == expected
@@ -270,12 +269,8 @@ def check_payload(span: SpanRecord, payload: asyncpg.Record | None) -> None:
 
 
 def plain(message: Message) -> dict[str, Any]:
-    named = {
-        "name": message.name,
-        "tool_call_id": message.tool_call_id,
-        "mime_type": message.mime_type,
-    }
     found = {"role": ROLE_NAMES[message.role], "content": message.content}
+    named = {name: getattr(message, name) for name in ("name", "tool_call_id", "mime_type")}
     return found | {name: value for name, value in named.items() if value}
 
 
@@ -296,7 +291,7 @@ async def test_what_is_free_is_not_what_has_no_price(connection: Connection) -> 
 
 async def test_the_longest_values_fit(connection: Connection) -> None:
     wide = "\U0001f9ff"
-    dims = Dims(*(wide * MAX_LENGTH[name] for name in Dims._fields[:8]), 12, 2)
+    dims = Dims._make([*(wide * MAX_LENGTH[name] for name in Dims._fields[:8]), 12, 2])
     span = record(
         dims=dims,
         name=wide * 256,
@@ -366,7 +361,7 @@ def test_long_leaves_of_json_are_cut_and_their_neighbours_are_not() -> None:
 
 def test_a_status_message_is_cut() -> None:
     span = record(status_message="\U0001f9ff" * 8_193)
-    read = payload_of(Encoder(64 * KIB).rows(span, 1, 0, 0)[1])
+    read = payload_of(Encoder(65_536).rows(span, 1, 0, 0)[1])
     assert read["extra"] == {"status_message": "\U0001f9ff" * 8_192}
 
 

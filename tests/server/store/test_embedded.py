@@ -158,7 +158,7 @@ async def test_a_number_that_is_somebody_elses_now_is_left_alone(data_dir: Path)
     stranger = subprocess.Popen(  # noqa: ASYNC220
         ["cat"],
         stdin=subprocess.PIPE,
-        **({"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}),
+        user=owner.st_uid if os.geteuid() == 0 else None,
     )
     run = data_dir / "postgres" / "run"
     locked = f"{stranger.pid}\n{cluster}\n1700000000\n5432\n{run}\n"

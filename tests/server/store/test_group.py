@@ -78,7 +78,7 @@ def some_spans(draw: st.DrawFn) -> list[Span]:
                 input=draw(st.integers(0, 9)), output=draw(st.integers(0, 9))
             ),
             cost=common_pb2.Cost(amount=draw(st.integers(0, 9))),
-            input=[common_pb2.Message(role=2, content="first")],
+            input=[common_pb2.Message(role=common_pb2.ROLE_USER, content="first")],
         )
         for number in range(draw(st.integers(1, 6)))
     ]
@@ -103,7 +103,7 @@ def copies(draw: st.DrawFn, spans: list[Span]) -> list[Span]:
             status=draw(st.sampled_from([0, 1, 2])),
             agent=draw(WORDS),
             usage=common_pb2.TokenUsage(input=7),
-            input=[common_pb2.Message(role=2, content="second")],
+            input=[common_pb2.Message(role=common_pb2.ROLE_USER, content="second")],
         )
         result.append(copy)
     return result
@@ -254,7 +254,7 @@ async def test_a_refused_span_is_set_aside_whole_and_redacted(
         span_id=f"{5:016x}",
         name=POISON,
         user_id="user \u00e9",
-        input=[common_pb2.Message(role=2, content="[EMAIL_ADDRESS] \u4e2d")],
+        input=[common_pb2.Message(role=common_pb2.ROLE_USER, content="[EMAIL_ADDRESS] \u4e2d")],
     )
     good = [make_span(1, span_id=f"{n:016x}") for n in range(1, 4)]
     async with running(picky_url) as writer:

@@ -27,7 +27,10 @@ from bartizan.v1 import common_pb2
 
 WEEK_NS = 7 * 86_400 * NS
 SECRET = "what the customer wrote"
-BLOCKED = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+BLOCKED = """
+SELECT count(*) FROM pg_stat_activity
+WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
 
 Span = common_pb2.Span
 
