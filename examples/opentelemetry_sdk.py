@@ -20,7 +20,7 @@ def message(role: str, text: str) -> str:
     return json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])
 
 
-provider = TracerProvider(resource=Resource({"deployment.environment.name": "example"}))
+provider = TracerProvider(resource=Resource.create({"deployment.environment.name": "example"}))
 provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 tracer = trace.get_tracer("example", tracer_provider=provider)
 

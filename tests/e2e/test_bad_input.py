@@ -157,3 +157,9 @@ def test_what_was_refused_is_counted(serving: Serving, client: Bartizan) -> None
     _, after = serving.get("/metrics")
     figure = re.compile(r'^bartizan_spans_total\{outcome="rejected"\} (\S+)$', re.MULTILINE)
     assert float(figure.findall(after)[0]) == float(figure.findall(before)[0]) + 1
+
+
+def test_logs_in_json_on_the_path_of_traces_are_told_so(sender: Sender) -> None:
+    logs = b'{"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "x"}}]}]}]}'
+    status, _, body = post(sender.serving, "/v1/traces", logs, "application/json")
+    assert (status, b"logs" in body) == (400, True)

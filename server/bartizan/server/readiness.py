@@ -14,6 +14,13 @@ MIN_FREE_BYTES = 64 * 1024 * 1024
 """Below this PostgreSQL may stop at any moment: it needs room for the next WAL segments."""
 
 
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0  # a data directory that is gone has no room either
+
+
 class Readiness:
     """Looks at what the server stands on.
 
@@ -34,7 +41,7 @@ class Readiness:
         """Returns what keeps the server from serving, in sentences without content."""
         if self.draining:
             return ["the server is shutting down"]
-        if self._data_dir is not None and shutil.disk_usage(self._data_dir).free < MIN_FREE_BYTES:
+        if self._data_dir is not None and _free_bytes(self._data_dir) < MIN_FREE_BYTES:
             return ["the disk of the data directory is full"]
         if problem := self._problem():
             return [problem]

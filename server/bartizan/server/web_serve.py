@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bartizan.plugins.errors import ConfigError
 from bartizan.server.rpc.tls import Tls
@@ -20,6 +21,41 @@ MAX_CONNECTIONS = 1_000
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may wait for its next request: longer than the 60 seconds of common load
 balancers, or they would send a request into a connection that is just being closed."""
+
+REQUEST_SECONDS = 60.0
+"""How long the head of a request may take to come whole, the first one of a connection included."""
+
+
+class _Protocol(H11Protocol):
+    """Closes a connection whose request does not come, or comes too slowly to be one.
+
+    Uvicorn itself waits for ever, so that a few idle connections could take every place.
+    """
+
+    _overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._forget_head()
+        elif self._overdue is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_head()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._overdue = self.loop.call_later(REQUEST_SECONDS, self.timeout_keep_alive_handler)
+
+    def _forget_head(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
 
 
 def bind(host: str, port: int, *, reuse_port: bool = False) -> socket.socket:
@@ -119,7 +155,7 @@ def _config(app: ASGIApp, tls: Tls | None) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
         lifespan="off",
-        http="h11",
+        http=_Protocol,
         ws="none",
         log_config=None,
         access_log=False,

@@ -9,12 +9,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from bartizan.plugins.errors import InvalidArgument
 from bartizan.server.ingest.batch import Refused
 from bartizan.server.ingest.checks import Rejection
 from bartizan.server.ingest.otlp_origin import Origin
 from bartizan.server.ingest.otlp_span import record
-from bartizan.server.ingest.otlp_wire import loose
+from bartizan.server.ingest.otlp_wire import loose, not_traces
 from bartizan.server.ingest.span import SpanRecord
 
 SLICE = 256
@@ -125,18 +124,9 @@ def refuse_other_signals(request: Any, converted: Converted) -> None:
         return
     body = request.SerializeToString()
     if _holds_logs(body):
-        raise _not_traces("logs", "/v1/logs")
+        raise not_traces("logs", "/v1/logs")
     if _holds_metrics(body):
-        raise _not_traces("metrics", "/v1/metrics")
-
-
-def _not_traces(signal: str, path: str) -> InvalidArgument:
-    return InvalidArgument(
-        "NOT_TRACES",
-        f"this looks like an export of {signal}, sent where traces belong; {signal} belong to"
-        f" {path} of a server that takes them: this one takes traces only",
-        metadata={"signal": signal},
-    )
+        raise not_traces("metrics", "/v1/metrics")
 
 
 def _holds_logs(body: bytes) -> bool:

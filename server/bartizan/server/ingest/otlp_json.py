@@ -13,12 +13,18 @@ from google.protobuf.message import Message
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from bartizan.plugins.errors import InvalidArgument
-from bartizan.server.ingest.otlp_wire import Request
+from bartizan.server.ingest.otlp_wire import Request, not_traces
 
 MAX_DEPTH = 40
 """Of nested values: more than is taken in, less than can be encoded."""
 
 _IDS = frozenset({"trace_id", "span_id", "parent_span_id"})
+_OTHER_SIGNALS = {
+    "resourceLogs": ("logs", "/v1/logs"),
+    "resource_logs": ("logs", "/v1/logs"),
+    "resourceMetrics": ("metrics", "/v1/metrics"),
+    "resource_metrics": ("metrics", "/v1/metrics"),
+}
 _INFINITIES = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 
 
@@ -49,7 +55,11 @@ def parse_json(body: bytes) -> Any:
     """
     request = Request()
     try:
-        _fill(request, _object(_loads(body)), "")
+        values = _object(_loads(body))
+        for name, signal in _OTHER_SIGNALS.items():
+            if values.get(name):
+                raise not_traces(*signal)
+        _fill(request, values, "")
     except _Malformed as error:
         raise InvalidArgument("MALFORMED_REQUEST", f"the body is not OTLP JSON: {error}") from None
     return request

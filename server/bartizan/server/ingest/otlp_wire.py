@@ -65,3 +65,13 @@ def parse(body: bytes) -> Any:
 def loose(request: Any) -> Any:
     """Returns a request as a `Request`, whichever class of the same message it came in."""
     return request if isinstance(request, Request) else parse(request.SerializeToString())
+
+
+def not_traces(signal: str, path: str) -> InvalidArgument:
+    """Returns the error for an export of another signal that was sent as traces."""
+    return InvalidArgument(
+        "NOT_TRACES",
+        f"this looks like an export of {signal}, sent where traces belong; {signal} belong to"
+        f" {path} of a server that takes them: this one takes traces only",
+        metadata={"signal": signal},
+    )

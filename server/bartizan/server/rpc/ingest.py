@@ -70,7 +70,7 @@ class IngestService:
     ) -> AsyncIterator[trace_pb2.StreamTracesResponse]:
         """Stores batches as they come, and acks them in their order."""
         if self._draining:
-            raise Unavailable("SHUTTING_DOWN", "The server is shutting down; connect again.")
+            raise _stopping()
         opened = await _opening(requests)
         # The name is the client's and may say anything; what is stored of it says nothing.
         stream_key = hashlib.sha256(opened.stream_id.encode()).hexdigest()
@@ -80,6 +80,8 @@ class IngestService:
                 last_committed_seq=last_seq, max_in_flight=self._intake.max_in_flight
             )
         )
+        if self._draining:  # while the last seq was looked up: nobody would tell this stream
+            raise _stopping()
         stream = IngestStream(
             self._intake, call.principal, stream_key, last_seq, want_verdicts=opened.want_verdicts
         )
@@ -96,6 +98,10 @@ class IngestService:
         self._draining = True
         for stream in self._streams:
             stream.drain()
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("SHUTTING_DOWN", "The server is shutting down; connect again.")
 
 
 async def _opening(
