@@ -42,7 +42,7 @@ def store_jobs(url: str, clock: Callable[[], datetime]) -> Iterator[Job]:
     async def expire(connection: Connection) -> None:
         await retention.expire(connection, clock())
 
-    for work, every_s in ((fold, 5), (make_partitions, 3600), (expire, 3600)):
+    for work, every_s in ((fold, 10), (make_partitions, 3600), (expire, 3600)):
         yield Job(work.__name__, every_s, _connected(url, work), leader_only=True)
 
 

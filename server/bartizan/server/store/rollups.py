@@ -59,23 +59,36 @@ def _level(level: str) -> str:
     ),
     latency_of_{level} AS (
         INSERT INTO latency_{level} AS t (dimension_set_id, bucket_time, bucket, span_count)
-        SELECT dimension_set_id, date_trunc('{level}', minute, 'UTC'), bucket, sum(spans)
-        FROM keyed, unnest(latency_buckets, latency_counts) AS l (bucket, spans) GROUP BY 1, 2, 3
+        SELECT dimension_set_id, date_trunc('{level}', minute, 'UTC'), bucket, sum(span_count)
+        FROM latencies GROUP BY 1, 2, 3
         ON CONFLICT (dimension_set_id, bucket_time, bucket)
         DO UPDATE SET span_count = t.span_count + excluded.span_count
     )"""
 
 
+# Every commit leaves a delta for each set of dimensions, thousands in a few seconds that differ in
+# nothing but their counts. They are added up before anything else is done with them.
 _FOLD = f"""
 WITH taken AS (
     DELETE FROM rollup_deltas WHERE ctid = ANY ($1::tid[]) RETURNING *
 ),
+summed AS MATERIALIZED (
+    SELECT {_DIMENSIONS}, minute, count(*) AS deltas,
+        {", ".join(f"sum({name}) AS {name}" for name in COUNTERS)}
+    FROM taken GROUP BY {_DIMENSIONS}, minute
+),
 keyed AS MATERIALIZED (
-    SELECT d.id AS dimension_set_id, taken.*
-    FROM taken JOIN dimension_sets AS d ON {_same("d", "taken")}
+    SELECT d.id AS dimension_set_id, summed.*
+    FROM summed JOIN dimension_sets AS d ON {_same("d", "summed")}
+),
+latencies AS MATERIALIZED (
+    SELECT dimension_set_id, minute, bucket, sum(spans) AS span_count
+    FROM taken JOIN keyed USING ({_DIMENSIONS}, minute),
+        unnest(latency_buckets, latency_counts) AS l (bucket, spans)
+    GROUP BY 1, 2, 3
 ),
 {",".join(map(_level, LEVELS))}
-SELECT count(*) FROM keyed
+SELECT sum(deltas) FROM keyed
 """
 
 
@@ -92,7 +105,7 @@ async def fold(connection: Connection, max_deltas: int = MAX_DELTAS) -> int:
         if not places:
             return 0
         await connection.execute(_KEYS, places)
-        folded = int(await connection.fetchval(_FOLD, places))
+        folded = int(await connection.fetchval(_FOLD, places) or 0)
         if folded != len(places):
             raise RuntimeError(f"{len(places)} deltas were taken and {folded} folded")
         return folded
