@@ -36,6 +36,10 @@ MAX_CONNECTION_AGE_GRACE_SECONDS = 5 * 60
 MAX_CONCURRENT_STREAMS = 1_000
 """Calls open at once on one connection; further ones wait at the client."""
 
+LOOKAHEAD_BYTES = 512 * 1024
+"""How much gRPC reads ahead of us on one stream. Left to itself it probes the network and lets a
+fast client's stream fill several megabytes, which no limit of ours counts."""
+
 REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
 
@@ -107,6 +111,8 @@ def _options(
         ("grpc.so_reuseport", int(reuse_port)),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", LOOKAHEAD_BYTES),
         ("grpc.max_concurrent_streams", MAX_CONCURRENT_STREAMS),
         ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_SECONDS * 1000),
