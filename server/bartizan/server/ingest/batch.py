@@ -31,8 +31,6 @@ class Batch:
     stream_key: str = ""
     """A hash of the stream's name; empty when the batch came by no stream."""
     seq: int = 0
-    size_bytes: int = 0
-    """What it weighs in the queue."""
     decisions: dict[int, list[Decision]] = field(default_factory=dict)
     """What the rules decided, by position in `records`."""
 

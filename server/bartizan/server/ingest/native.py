@@ -203,10 +203,6 @@ def _first_token(value: int) -> int:
     return value
 
 
-def _status_message(value: str) -> str:
-    return checks.check_text(value, "status_message")
-
-
 def _messages(
     messages: Sequence[common_pb2.Message], field: str, default_role: int
 ) -> list[Message]:

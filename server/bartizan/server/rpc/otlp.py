@@ -117,22 +117,21 @@ class OtlpTraceService:
                 if is_first:
                     otlp.refuse_other_signals(request, gathered)
                 is_first = False
-                yield _batch(project_id, gathered, bytes_per_span)
+                yield _batch(project_id, gathered)
                 gathered = otlp.Converted([], [], [])
             gathered.extend(part)
             await asyncio.sleep(0)
         if is_first:
             otlp.refuse_other_signals(request, gathered)
-        yield _batch(project_id, gathered, bytes_per_span)
+        yield _batch(project_id, gathered)
 
 
-def _batch(project_id: int, converted: otlp.Converted, bytes_per_span: int) -> Batch:
+def _batch(project_id: int, converted: otlp.Converted) -> Batch:
     return Batch(
         project_id,
         converted.records,
         converted.indexes,
         converted.refused,
-        size_bytes=len(converted.records) * bytes_per_span,
     )
 
 

@@ -43,9 +43,6 @@ SETTINGS = (
     "SET idle_in_transaction_session_timeout = '60s'",
 )
 
-MAX_ANNOUNCED = 500
-"""How many projects one announcement names: it has room for 8,000 bytes."""
-
 
 async def configure(connection: Connection) -> None:
     """Gives a new connection the settings that the writer counts on."""
