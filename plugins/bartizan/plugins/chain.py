@@ -55,7 +55,8 @@ class Chain:
     ) -> Judgement:
         """Returns what the rules say about the texts.
 
-        `contexts` says where each text was seen; without it rules that ask match no text.
+        `contexts` says where each text was seen; without it rules that ask match every text, as a
+        redaction too much does less harm than one too few.
         """
         if not self._runners or not texts:
             return NOTHING_SAID
@@ -195,9 +196,7 @@ def _applicable(
     if where.roles:
         roles: frozenset[Role] = frozenset(where.roles)
         indexes = list(compress(indexes, [text.role in roles for text in texts]))
-    if where.looks_at_context:
-        if contexts is None:
-            return ()
+    if where.looks_at_context and contexts is not None:
         seen = {id(context): context for context in contexts}
         fits = {key: _fits(where, context) for key, context in seen.items()}
         indexes = [index for index in indexes if fits[id(contexts[index])]]

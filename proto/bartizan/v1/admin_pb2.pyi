@@ -31,9 +31,9 @@ class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType
     SCOPE_UNSPECIFIED: _Scope.ValueType  # 0
     """Never valid."""
     SCOPE_INGEST: _Scope.ValueType  # 1
-    """Send traces."""
+    """Send traces and feedback."""
     SCOPE_READ: _Scope.ValueType  # 2
-    """Read traces and sessions."""
+    """Read traces, sessions and feedback."""
     SCOPE_CHECK: _Scope.ValueType  # 3
     """Ask for verdicts before acting."""
     SCOPE_ADMIN: _Scope.ValueType  # 4
@@ -45,9 +45,9 @@ class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
 SCOPE_UNSPECIFIED: Scope.ValueType  # 0
 """Never valid."""
 SCOPE_INGEST: Scope.ValueType  # 1
-"""Send traces."""
+"""Send traces and feedback."""
 SCOPE_READ: Scope.ValueType  # 2
-"""Read traces and sessions."""
+"""Read traces, sessions and feedback."""
 SCOPE_CHECK: Scope.ValueType  # 3
 """Ask for verdicts before acting."""
 SCOPE_ADMIN: Scope.ValueType  # 4
@@ -109,14 +109,16 @@ class Project(_message.Message):
     display_name: _builtins.str
     """For people; at most 128 characters."""
     max_spans_per_second: _builtins.int
-    """At most so many spans a second are taken in; 0 means no limit."""
+    """At most so many spans and items of feedback a second are taken in; 0 means no limit."""
     uid: _builtins.str
     """Unique for ever. Output only."""
     etag: _builtins.str
     """Changes with every update. If sent with an update, it must be the current one."""
     @_builtins.property
     def retention(self) -> _duration_pb2.Duration:
-        """How long spans are kept, counted from their start: 1 to 3,650 days, 365 when it is not set."""
+        """How long spans are kept, counted from their start, and feedback, from its create_time: 1 to 3,650
+        days, 365 when it is not set.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

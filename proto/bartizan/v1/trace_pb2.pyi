@@ -51,7 +51,7 @@ class _RejectReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RejectRe
     """A text holds NUL or is not valid Unicode."""
 
 class RejectReason(_RejectReason, metaclass=_RejectReasonEnumTypeWrapper):
-    """Why a span was refused."""
+    """Why a span or feedback was refused."""
 
 REJECT_REASON_UNSPECIFIED: RejectReason.ValueType  # 0
 """Never sent."""

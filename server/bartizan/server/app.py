@@ -28,6 +28,7 @@ from bartizan.server.readiness import Readiness
 from bartizan.server.rpc.admin import AdminService
 from bartizan.server.rpc.call import Service
 from bartizan.server.rpc.connect_door import ConnectDoor
+from bartizan.server.rpc.evaluations import EvaluationService
 from bartizan.server.rpc.gate import Gate
 from bartizan.server.rpc.grpc_server import serve_grpc
 from bartizan.server.rpc.ingest import IngestService
@@ -178,6 +179,7 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
         ingest,
         otlp,
         TraceService(engine, tail, tokens, check_key=keys.check),
+        EvaluationService(engine, rules, quotas, tokens, metrics, time.time_ns),
         AdminService(engine, tokens, clock=_now, forget=keys.forget),
     ]
     gate = Gate(keys, metrics)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 OUTCOMES = ("stored", "duplicate", "rejected", "quarantined")
+FEEDBACK_OUTCOMES = OUTCOMES[:3]
 
 _FAST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SPANS = (1, 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000)
@@ -33,6 +34,11 @@ class Metrics:
         self.spans_rejected = self._counter(
             "bartizan_spans_rejected", "Spans rejected, by the reason in their ack.", "reason"
         )
+        self.feedback = self._counter(
+            "bartizan_feedback", "Items of feedback received, by what became of them.", "outcome"
+        )
+        for outcome in FEEDBACK_OUTCOMES:
+            self.feedback.labels(outcome)
         self.queue_bytes = self._gauge(
             "bartizan_ingest_queue_bytes", "Bytes of batches that wait for their commit."
         )

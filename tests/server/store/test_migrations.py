@@ -47,17 +47,17 @@ async def tables(engine: AsyncEngine) -> list[tuple[str, ...]]:
 
 
 async def test_up_down_and_up_again(engine: AsyncEngine, url: str, project_id: int) -> None:
-    assert await schema.pending(engine) == ["0001"]
+    assert await schema.pending(engine) == ["0001", "0002"]
     assert await tables(engine) == []
     await schema.upgrade(engine)
     made = await tables(engine)
-    assert {"spans", "traces", "ledger", "rollup_day"} <= {table[0] for table in made}
+    assert {"spans", "traces", "ledger", "rollup_day", "feedback"} <= {table[0] for table in made}
     await store(url, project_id, [make_span(1)])
     await schema.downgrade(engine)
     assert {table[0] for table in await tables(engine)} <= {"alembic_version"} | {
         "alembic_version_pkc"
     }
-    assert await schema.pending(engine) == ["0001"]
+    assert await schema.pending(engine) == ["0001", "0002"]
     await schema.upgrade(engine)
     assert await tables(engine) == made
     await store(url, project_id, [make_span(1)])

@@ -1,7 +1,7 @@
-"""Saves a batch from the one span in it whose text is not UTF-8.
+"""Saves a batch from the one span, or item of feedback, in it whose text is not UTF-8.
 
 Protobuf refuses a whole message for such a text. Here the text is overwritten from its first wrong
-byte on with NUL, which the checks of a span refuse in that span and field alone. Its length stays,
+byte on with NUL, which the checks refuse in that span and field alone. Its length stays,
 so the message keeps its shape. Runs only after a message did not parse.
 """
 
@@ -12,25 +12,29 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from bartizan.v1 import trace_pb2
+from bartizan.v1 import evaluation_pb2, trace_pb2
 
 MAX_FIELDS = 200_000
 """How many fields are looked at, about a fifth of a second of work. What takes more than that is
 refused whole."""
 
-_SPAN_REQUESTS = (trace_pb2.ExportTracesRequest, trace_pb2.StreamTracesRequest)
+_BATCH_REQUESTS = (
+    trace_pb2.ExportTracesRequest,
+    trace_pb2.StreamTracesRequest,
+    evaluation_pb2.RecordFeedbackRequest,
+)
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
 def parse(message: type[Message], data: bytes) -> Message:
-    """Reads a message; of a request that carries spans, also one whose texts are not all UTF-8.
+    """Reads a message; of a request that carries a batch, also one whose texts are not all UTF-8.
 
     Raises DecodeError.
     """
     try:
         return message.FromString(data)
     except DecodeError:
-        if message not in _SPAN_REQUESTS:
+        if message not in _BATCH_REQUESTS:
             raise
     return message.FromString(_Mender(data).mend(message))
 

@@ -4,17 +4,19 @@ import math
 import re
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bartizan.plugins.errors import InvalidArgument
-from bartizan.server.ingest.checks import MAX_LENGTH
+from bartizan.server.ingest.checks import MAX_LENGTH, Rejection, parse_id
 from bartizan.server.ingest.span import NANO_USD
 from bartizan.server.store.clock import EPOCH, MAX_TIME, MIN_TIME
+from bartizan.server.store.feedback import FeedbackFilter
 from bartizan.server.store.sessions import SessionFilter
 from bartizan.server.store.trace_filter import ANY_FINDING, TraceFilter
-from bartizan.v1 import common_pb2, trace_pb2
+from bartizan.v1 import common_pb2, evaluation_pb2, trace_pb2
 
 MAX_TAGS = 16
 MIN_TEXT, MAX_TEXT = 2, 256
@@ -51,6 +53,17 @@ def sessions(message: trace_pb2.SessionFilter) -> SessionFilter:
     )
 
 
+def feedback(message: evaluation_pb2.FeedbackFilter) -> FeedbackFilter:
+    """Reads a filter of feedback."""
+    return FeedbackFilter(
+        start=_time(message, "start_time"),
+        end=_time(message, "end_time"),
+        trace_id=_trace_id(message.trace_id),
+        session_id=_text(message.session_id, "session_id"),
+        user_id=_text(message.user_id, "user_id"),
+    )
+
+
 def text(message: trace_pb2.TraceFilter) -> str:
     """Reads the text to look for; empty when there is none."""
     value = message.text
@@ -73,6 +86,15 @@ def _text(value: str, name: str) -> str:
     if len(value) > MAX_LENGTH[name]:
         raise _wrong(name, f"has {len(value)} characters, limit {MAX_LENGTH[name]}")
     return _storable(value, name)
+
+
+def _trace_id(value: str) -> UUID | None:
+    if not value:
+        return None
+    try:
+        return UUID(bytes=parse_id(value, 16, "trace_id"))
+    except Rejection as error:
+        raise _wrong("trace_id", error.detail) from None
 
 
 def _storable(value: str, name: str) -> str:

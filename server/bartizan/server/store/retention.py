@@ -21,7 +21,7 @@ async def make_partitions(connection: Connection, now: datetime) -> None:
 
 
 async def expire(connection: Connection, now: datetime) -> None:
-    """Removes spans and summaries that are past their project's retention."""
+    """Removes spans, summaries and feedback that are past their project's retention."""
     rows = await connection.fetch("SELECT id, retention_days FROM projects")
     cutoffs = {row[0]: now - timedelta(days=row[1]) for row in rows}
     if not cutoffs:
@@ -63,6 +63,7 @@ async def _expire_project(connection: Connection, project_id: int, cutoff: datet
         ("sessions", "end_time"),
         ("ledger", "minute"),
         ("quarantine", "ingest_time"),
+        ("feedback", "create_time"),
     ):
         await _delete(connection, table, f"{column} < $1 AND project_id = $2", cutoff, project_id)
     for level in ("minute", "hour", "day"):

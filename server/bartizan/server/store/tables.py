@@ -116,6 +116,25 @@ span_payloads = Table(
     Column("extra", Text),
 )
 
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("project_id", Integer, primary_key=True),
+    Column("feedback_id", Uuid, primary_key=True),
+    Column("trace_id", Uuid),
+    Column("span_id", BigInteger),
+    Column("session_id", Text),
+    Column("name", Text),
+    Column("thumbs_up", Boolean),
+    Column("rating", Float),
+    Column("label", Text),
+    Column("comment", Text),
+    Column("correction", Text),
+    Column("user_id", Text),
+    Column("source", SmallInteger),
+    Column("create_time", _time),
+)
+
 findings = Table(
     "findings",
     metadata,
