@@ -206,3 +206,31 @@ def test_a_flattened_path_through_a_value_does_no_harm() -> None:
         "llm.input_messages.0.message": "x",
         "llm.input_messages.0.message.content.text": "there",
     }
+
+
+def test_a_call_that_openinference_tells_twice_is_one() -> None:
+    message = "llm.output_messages.0.message"
+    call = {"tool_call.id": "t1", "tool_call.function.name": "find"}
+    arguments = {"tool_call.function.arguments": '{"a": 1}'}
+    parts = {
+        f"{message}.contents.0.message_content.type": "text",
+        f"{message}.contents.0.message_content.text": "Let me look.",
+        f"{message}.contents.1.message_content.type": "tool_use",
+    }
+    inside = {f"{message}.contents.1.{key}": one for key, one in {**call, **arguments}.items()}
+    beside = {f"{message}.tool_calls.0.{key}": one for key, one in {**call, **arguments}.items()}
+    role = {f"{message}.role": "assistant"}
+    for attributes in ({**role, **parts, **inside, **beside}, {**role, **parts, **inside}):
+        record = convert(attributes)
+        told = [(one.content, one.name, one.tool_call_id) for one in record.output]
+        assert told == [("Let me look.", "", ""), ('{"a": 1}', "find", "t1")]
+
+
+def test_the_first_token_of_an_event() -> None:
+    request = _request({}, {})
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.end_time_unix_nano = START_NS + 10
+    for name, after_ns in (("other", 2), ("First Token Stream Event", 5), ("another", 7)):
+        span.events.add(name=name, time_unix_nano=START_NS + after_ns)
+    (record,), _, refused = otlp.convert(request, START_NS + 10)
+    assert (record.first_token_ns, refused) == (5, [])

@@ -34,6 +34,7 @@ from bartizan.server.ingest.semconv.table import (
     ENTITY_NAME,
     ENTITY_RANK,
     ERROR_TYPE,
+    FIRST_CHUNK_EVENT,
     FIRST_TOKEN,
     KIND,
     MODEL,
@@ -186,6 +187,8 @@ def _events(sent: Sequence[Any], start_ns: int, values: list[Any]) -> list[Event
         events.append(Event(name[:MAX_EVENT_NAME], time_ns, attributes))
         if name == "exception" and not values[ERROR_TYPE]:
             values[ERROR_TYPE] = _error_type(attributes)
+        elif name == FIRST_CHUNK_EVENT and not values[FIRST_TOKEN]:
+            values[FIRST_TOKEN] = max(0, time_ns - start_ns)
     return events
 
 

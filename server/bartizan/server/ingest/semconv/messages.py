@@ -111,7 +111,11 @@ class Reader:
     def _content(self, item: dict[str, Json], role: int) -> None:
         name, call_id = _short(item.get("name")), _short(item.get("tool_call_id"))
         for part in _listed(item.get("content")) + _listed(item.get("contents")):
-            self._part(part, role, name, call_id)
+            if not isinstance(part, dict) or "tool_call" not in part:
+                self._part(part, role, name, call_id)
+            elif "tool_calls" not in item:
+                # OpenInference tells a call twice: where it was said, and among the calls.
+                self._call(_unwrapped(part, "tool_call"))
         self._calls(item)
 
     def _part(self, part: Json, role: int, name: str, call_id: str) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from bartizan.server.ingest.semconv import convert
 from bartizan.v1 import common_pb2
 
-MAP_VERSION = 1
+MAP_VERSION = 2
 _Kind = common_pb2.SpanKind
 
 _OPENINFERENCE_KINDS = {
@@ -267,6 +267,9 @@ class Source(NamedTuple):
 def _ranked(*sources: tuple[str, int]) -> dict[str, Source]:
     return {key: Source(form, rank) for rank, (key, form) in enumerate(sources)}
 
+
+FIRST_CHUNK_EVENT = "First Token Stream Event"
+"""OpenInference's instrumentation of openai tells the time to the first token by it."""
 
 EVENTS = "events"
 """Stands for the span events that carry messages."""
