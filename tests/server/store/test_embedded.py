@@ -204,3 +204,29 @@ async def test_rows_never_come_into_its_log(postgres: EmbeddedPostgres) -> None:
         await connection.execute("SELECT $1::int / 0", secret)
     await connection.close()
     assert secret not in postgres.log_file.read_text()
+
+
+async def test_why_a_database_cannot_be_made_is_told(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = data_dir / "postgres" / "bin"
+    tools.mkdir(parents=True, mode=0o755)
+    (tools / "initdb").write_text("#!/bin/sh\necho 'initdb: no space left' >&2\nexit 1\n")
+    (tools / "initdb").chmod(0o755)
+    monkeypatch.setattr("bartizan.server.store.embedded._binaries", lambda: tools)
+    with pytest.raises(ConfigError, match="initdb: no space left"):
+        async with EmbeddedPostgres(data_dir):
+            pass
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_running(data_dir: Path) -> None:
+    postgres = EmbeddedPostgres(data_dir)
+    starting = asyncio.create_task(postgres.__aenter__())
+    while not (data_dir / "postgres").exists():
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert postgres.postmaster_pid() is None
+    async with EmbeddedPostgres(data_dir) as again:
+        assert again.postmaster_pid() is not None

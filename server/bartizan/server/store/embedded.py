@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 ROLE = "bartizan"
 START_TIMEOUT_S = 60
 """Recovery after a crash replays at most max_wal_size; it was 8 s on a slow disk."""
+MAX_REASON_CHARS = 500
 START_RETRY_S = 15
 """How long the children of a killed postmaster may hold its shared memory."""
 STOP_TIMEOUT_S = 30
@@ -87,7 +88,12 @@ class EmbeddedPostgres:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._take_lock)
-        await asyncio.to_thread(self._ensure_started)
+        try:
+            await asyncio.to_thread(self._ensure_started)
+        except BaseException:
+            # A start that is cancelled goes on in its thread; `_stop` waits for it.
+            await self._release()
+            raise
         self._watcher = asyncio.create_task(self._watch(), name="embedded-postgres")
         return self
 
@@ -96,6 +102,9 @@ class EmbeddedPostgres:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watcher
+        await self._release()
+
+    async def _release(self) -> None:
         await asyncio.to_thread(self._stop)
         if self._lock is not None:
             self._lock.close()
@@ -151,8 +160,16 @@ class EmbeddedPostgres:
         """Makes the cluster aside, so that one cut short is never taken for whole."""
         aside = self._cluster.with_name("cluster.new")
         shutil.rmtree(aside, ignore_errors=True)
-        self._run("initdb", "-D", str(aside), "-U", ROLE, "-E", "UTF8", "--no-locale",
-                  "-A", "peer", "--no-instructions")  # fmt: skip
+        with tempfile.TemporaryFile() as said:
+            try:
+                self._run("initdb", "-D", str(aside), "-U", ROLE, "-E", "UTF8", "--no-locale",
+                          "-A", "peer", "--no-instructions", stderr=said)  # fmt: skip
+            except subprocess.CalledProcessError:
+                said.seek(0)
+                why = " ".join(said.read().decode(errors="replace").split())[-MAX_REASON_CHARS:]
+                raise ConfigError(
+                    "POSTGRES_NOT_CREATED", f"The embedded PostgreSQL cannot be made: {why}"
+                ) from None
         aside.rename(self._cluster)
 
     def _configure(self) -> None:
@@ -197,7 +214,7 @@ class EmbeddedPostgres:
             self._run("pg_ctl", "stop", "-w", "-s", "-m", "fast", "-t", str(STOP_TIMEOUT_S),
                       "-D", str(self._cluster))  # fmt: skip
 
-    def _run(self, tool: str, *args: str) -> None:
+    def _run(self, tool: str, *args: str, stderr: IO[bytes] | int = subprocess.DEVNULL) -> None:
         switch = self._owner.pw_uid != os.geteuid()
         # The postmaster keeps what it inherits: no pipes, or a reader of them would never end.
         subprocess.run(  # noqa: S603 - our own binaries, arguments from our own configuration
@@ -205,7 +222,7 @@ class EmbeddedPostgres:
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=stderr,
             cwd="/",
             env={"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"},
             start_new_session=True,
