@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,6 +210,7 @@ async def test_rows_never_come_into_its_log(postgres: EmbeddedPostgres) -> None:
 async def test_why_a_database_cannot_be_made_is_told(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.rmtree(data_dir, ignore_errors=True)
     tools = data_dir / "postgres" / "bin"
     tools.mkdir(parents=True, mode=0o755)
     (tools / "initdb").write_text("#!/bin/sh\necho 'initdb: no space left' >&2\nexit 1\n")
@@ -222,7 +224,7 @@ async def test_why_a_database_cannot_be_made_is_told(
 async def test_a_start_that_is_cancelled_leaves_nothing_running(data_dir: Path) -> None:
     postgres = EmbeddedPostgres(data_dir)
     starting = asyncio.create_task(postgres.__aenter__())
-    while not (data_dir / "postgres").exists():
+    while not (data_dir / "postgres").exists():  # noqa: ASYNC110
         await asyncio.sleep(0)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
