@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
 
-.PHONY: help setup run test check proto bench fmt lock clean
+.PHONY: help setup run demo test check proto bench fmt lock clean
 
 help: ## Shows this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -20,6 +20,9 @@ $(SETUP): requirements.lock pyproject.toml proto/pyproject.toml clients/python/p
 
 run: setup ## Starts the server on its embedded PostgreSQL, in .bartizan/.
 	$(BIN)/bartizan serve --data-dir .bartizan
+
+demo: setup ## Shows agents at work on a server of its own, live; leaves nothing behind.
+	$(BIN)/bartizan demo
 
 test: setup ## Runs the whole suite.
 	$(BIN)/python -m pytest

@@ -2,6 +2,12 @@
 
 from bartizan.client import Bartizan
 
-with Bartizan() as bz, bz.span("answer", agent="support-bot", model="gpt-4o") as span:
-    span.input("Where is my order? Write to ada@example.com.")
-    span.output("It is on its way.")
+bz = Bartizan()
+
+
+@bz.trace(agent="support-bot")
+def answer(question: str) -> str:
+    return "It is on its way."
+
+
+answer("Where is my order? Write to ada@example.com.")

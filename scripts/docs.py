@@ -8,11 +8,13 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import typer
 from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
@@ -20,6 +22,8 @@ from bartizan.guardrails.pii import PiiConfig
 from bartizan.guardrails.pii_entities import ENTITIES
 from bartizan.plugins.errors import Code
 from bartizan.plugins.rules import Rule, Where
+from bartizan.server import cli
+from bartizan.server.cli.options import Server
 from bartizan.server.config import Settings
 from bartizan.server.durations import format_duration
 from bartizan.server.ingest.semconv import table
@@ -217,6 +221,38 @@ def _kind(number: int) -> str:
     return common_pb2.SpanKind.Name(number).removeprefix("SPAN_KIND_")  # type: ignore[arg-type]
 
 
+def commands() -> str:
+    """Returns every command with the options that are its own."""
+    return markdown(("command", "what it does", "its options"), _commands(_root(), "bartizan"))
+
+
+def _commands(group: Any, path: str) -> Iterator[Sequence[str]]:
+    common = {*SERVER_OPTIONS, "--help", "--json"}
+    for name, command in group.commands.items():
+        names = [one.opts[-1] for one in command.params if one.opts[-1].startswith("--")]
+        own = ", ".join(f"`{one}`" for one in names if one not in common)
+        yield f"`{path} {name}`", command.help.split("\n\n")[0].strip(), own
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{path} {name}")
+
+
+def server_options() -> str:
+    """Returns the options that say which server, which all commands that need one share."""
+    known = {one.opts[-1]: one for one in _root().commands["traces"].params}
+    rows = (
+        (f"`{name} {known[name].metavar}`", re.sub(r" \[(env var|default).*", "", known[name].help))
+        for name in SERVER_OPTIONS
+    )
+    return markdown(("option", "meaning"), rows)
+
+
+SERVER_OPTIONS = tuple(f"--{one.name.replace('_', '-')}" for one in fields(Server))
+
+
+def _root() -> Any:
+    return typer.main.get_command(cli.app)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "rules": rules,
@@ -227,6 +263,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "attributes": attributes,
     "contents": contents,
     "kinds": kinds,
+    "commands": commands,
+    "server-options": server_options,
 }
 
 

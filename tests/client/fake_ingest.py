@@ -13,6 +13,8 @@ from grpc_status import rpc_status
 from bartizan.v1 import common_pb2, trace_pb2, trace_pb2_grpc
 
 KEY = "btz_right"
+POISON = "poison"
+"""A batch with a span of this name is refused as a whole."""
 GATE_S = 20
 STOP_S = 5
 """Calls that are over end at once; without a grace gRPC would log that it cancelled them."""
@@ -36,10 +38,10 @@ def fail(
     raise AssertionError
 
 
-def check_key(context: grpc.ServicerContext) -> None:
+def check_key(context: grpc.ServicerContext, key: str = KEY) -> None:
     """Ends the call unless it carries the right key."""
     metadata: Any = context.invocation_metadata()
-    if dict(metadata).get("authorization") != f"Bearer {KEY}":
+    if dict(metadata).get("authorization") != f"Bearer {key}":
         fail(context, grpc.StatusCode.UNAUTHENTICATED, "KEY_INVALID", "The API key is not valid.")
 
 
@@ -82,6 +84,12 @@ class FakeIngest(trace_pb2_grpc.IngestServiceServicer):
         self.connections: list[Connection] = []
         self.plans: deque[Plan] = deque()
         self.export_failures: deque[tuple[grpc.StatusCode, str, float | None]] = deque()
+        self.key = KEY
+        self.poison: tuple[grpc.StatusCode, str, float | None] = (
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "BAD_BATCH",
+            None,
+        )
         self.lock = threading.Lock()
         self.gate = threading.Event()
         """While it is not set, nothing is committed."""
@@ -90,7 +98,8 @@ class FakeIngest(trace_pb2_grpc.IngestServiceServicer):
     def ExportTraces(
         self, request: trace_pb2.ExportTracesRequest, context: grpc.ServicerContext
     ) -> trace_pb2.ExportTracesResponse:
-        check_key(context)
+        check_key(context, self.key)
+        self._check_poison(request.spans, context)
         if self.export_failures:
             code, reason, delay = self.export_failures.popleft()
             fail(context, code, reason, "It does not work now.", delay)
@@ -101,7 +110,7 @@ class FakeIngest(trace_pb2_grpc.IngestServiceServicer):
         request_iterator: Iterator[trace_pb2.StreamTracesRequest],
         context: grpc.ServicerContext,
     ) -> Iterator[trace_pb2.StreamTracesResponse]:
-        check_key(context)
+        check_key(context, self.key)
         plan = self.plans.popleft() if self.plans else Plan()
         if plan.refuse is not None:
             code, reason, delay = plan.refuse
@@ -127,6 +136,7 @@ class FakeIngest(trace_pb2_grpc.IngestServiceServicer):
         if plan.acks == 0 and not plan.lost_acks:
             return self._break(plan, context)
         for done, request in enumerate(requests, start=1):
+            self._check_poison(request.batch.spans, context)
             ack = self._commit(stream_id, connection, request.batch)
             summary.batches += 1
             if plan.throttle_s and done == 1:
@@ -138,6 +148,11 @@ class FakeIngest(trace_pb2_grpc.IngestServiceServicer):
             if plan.acks is not None and done == plan.acks + plan.lost_acks:
                 return self._break(plan, context)
         yield trace_pb2.StreamTracesResponse(summary=summary)
+
+    def _check_poison(self, spans: Any, context: grpc.ServicerContext) -> None:
+        if any(span.name == POISON for span in spans):
+            code, reason, delay = self.poison
+            fail(context, code, reason, "It does not work with this.", delay)
 
     def _break(self, plan: Plan, context: grpc.ServicerContext) -> None:
         if not plan.quiet_end:

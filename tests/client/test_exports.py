@@ -1,6 +1,7 @@
 """What a program may rely on."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,9 +12,19 @@ import bartizan.client
 NAMES = (
     "Aborted Admin AlreadyExists AsyncBartizan Backoff Bartizan BartizanError Cancelled"
     " DeadlineExceeded FailedPrecondition Internal InvalidArgument Limits NotFound"
-    " PermissionDenied ResourceExhausted SessionQuery Source Span Stream Tls TraceQuery TraceView"
-    " Unauthenticated Unavailable Unimplemented"
+    " PermissionDenied ResourceExhausted Sending SessionQuery Source Span Stats Stream Tls"
+    " TraceQuery TraceView Unauthenticated Unavailable Unimplemented"
 )
+EXTRAS = {
+    "_instrument.py": {"openinference"},
+    "_langchain.py": {"langchain_core"},
+    "_otel.py": {"opentelemetry"},
+    "_otel_bridge.py": {"opentelemetry"},
+    "_otel_clean.py": {"opentelemetry"},
+    "_otel_provider.py": {"opentelemetry"},
+    "_threads.py": {"opentelemetry"},
+}
+"""What only those import who asked for it."""
 FILES = sorted(Path(bartizan.client.__file__).parent.glob("*.py"))
 
 
@@ -34,4 +45,13 @@ def test_needs_grpc_and_protobuf_only(path: Path) -> None:
     modules = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
     modules += [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
     others = {module.split(".")[0] for module in modules} - sys.stdlib_module_names
-    assert others <= {"bartizan", "google", "grpc", "typing_extensions"}
+    assert others <= {"bartizan", "google", "grpc", "typing_extensions"} | EXTRAS.get(
+        path.name, set()
+    )
+
+
+def test_importing_loads_next_to_nothing() -> None:
+    heavy = ("grpc", "google", "asyncio", "opentelemetry", "langchain_core")
+    program = f"import sys, bartizan.client; print([one for one in {heavy} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b"[]"

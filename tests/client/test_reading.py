@@ -30,7 +30,7 @@ def test_reads_no_more_pages_than_it_needs(
     reader: Bartizan, server: FakeServer, limit: int | None, pages: int
 ) -> None:
     found = [trace.trace_id for trace in reader.list_traces(limit, agent="a")]
-    assert found == [f"{number:032x}" for number in range(1, 8)][:limit]
+    assert found == [f"{number:032x}" for number in range(7, 0, -1)][:limit]
     assert len(server.traces.requests) == pages
     assert all(request.filter.agent == "a" for request in server.traces.requests)
 
@@ -66,6 +66,7 @@ def test_tail_yields_until_the_connection_breaks(reader: Bartizan) -> None:
 
 def test_tail_can_be_left(reader: Bartizan) -> None:
     responses = reader.tail()
+    assert not next(responses).traces, "the first response says that it has begun"
     assert next(responses).traces[0].trace_id == f"{1:032x}"
     responses.close()  # type: ignore[attr-defined]
 

@@ -15,7 +15,11 @@ from bartizan.plugins.errors import ConfigError
 from bartizan.server.config import Settings
 
 PREFIX = "BARTIZAN_"
-OTHERS_VARIABLES = ("BARTIZAN_API_KEY", "BARTIZAN_ENDPOINT")
+OTHERS_VARIABLES = (
+    *("BARTIZAN_API_KEY", "BARTIZAN_ENDPOINT", "BARTIZAN_PROFILE", "BARTIZAN_CONFIG"),
+    *("BARTIZAN_AGENT", "BARTIZAN_ENVIRONMENT", "BARTIZAN_SPOOL", "BARTIZAN_SAMPLE_RATE"),
+    *("BARTIZAN_CAPTURE_CONTENT", "BARTIZAN_DEBUG", "BARTIZAN_ENABLED"),
+)
 """Meant for clients; not a mistake in a server's environment."""
 TEST_PREFIX = "BARTIZAN_TEST_"
 

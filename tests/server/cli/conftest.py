@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -36,10 +37,19 @@ def server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture
-def bartizan(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the profiles of this test are; there is nothing yet."""
+    return tmp_path_factory.mktemp("home") / "bartizan" / "config.toml"
+
+
+@pytest.fixture
+def bartizan(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, config_file: Path
+) -> Command:
     """Runs `bartizan ARGUMENTS` without a server, in an empty environment."""
-    for name in ("BARTIZAN_API_KEY", "BARTIZAN_ENDPOINT"):
+    for name in ("BARTIZAN_API_KEY", "BARTIZAN_ENDPOINT", "BARTIZAN_PROFILE", "BARTIZAN_CONFIG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(config_file.parents[1]))
 
     def command(*arguments: object) -> Done:
         capfd.readouterr()

@@ -1,5 +1,7 @@
 """The services that the commands call, over what the fake ingest has taken."""
 
+import math
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +23,11 @@ class FakeTraces(trace_pb2_grpc.TraceServiceServicer):
         self.ingest = ingest
         self.requests: list[Any] = []
         self.page_size = 2
+        self.break_after: int | None = None
+        """So many traces more are shown before showing one fails."""
+        self.tails: deque[list[str]] = deque()
+        """The traces that each connection of a tail sees before it breaks; all if not told."""
+        self.tail_requests: list[Any] = []
 
     def ListTraces(
         self, request: trace_pb2.ListTracesRequest, context: grpc.ServicerContext
@@ -29,22 +36,28 @@ class FakeTraces(trace_pb2_grpc.TraceServiceServicer):
         kept = trace_pb2.ListTracesRequest()
         kept.CopyFrom(request)
         self.requests.append(kept)
-        ids = sorted({trace_id for trace_id, _ in self.ingest.spans})
+        until_ns = kept.filter.end_time.ToNanoseconds() or math.inf
+        traces = [self._summary(one) for one in {trace_id for trace_id, _ in self.ingest.spans}]
+        traces = [one for one in traces if one.start_time.ToNanoseconds() < until_ns]
+        traces.sort(key=lambda one: (one.start_time.ToNanoseconds(), one.trace_id), reverse=True)
         start = int(request.page_token or 0)
         end = start + min(self.page_size, request.page_size)
         return trace_pb2.ListTracesResponse(
-            traces=[self._summary(trace_id) for trace_id in ids[start:end]],
-            next_page_token=str(end) if end < len(ids) else "",
+            traces=traces[start:end], next_page_token=str(end) if end < len(traces) else ""
         )
 
     def GetTrace(
         self, request: trace_pb2.GetTraceRequest, context: grpc.ServicerContext
     ) -> Iterator[trace_pb2.GetTraceResponse]:
         check_key(context)
-        spans = self._spans(request.name)
+        if self.break_after is not None:
+            if not self.break_after:
+                fail(context, grpc.StatusCode.INTERNAL, "BROKEN", "It does not work now.")
+            self.break_after -= 1
+        spans = self._spans(request.name.rpartition("/")[2])
         if not spans:
             fail(context, grpc.StatusCode.NOT_FOUND, "TRACE_NOT_FOUND", "There is no such trace.")
-        yield trace_pb2.GetTraceResponse(trace=self._summary(request.name), spans=spans[:1])
+        yield trace_pb2.GetTraceResponse(trace=self._summary(spans[0].trace_id), spans=spans[:1])
         finding = common_pb2.Finding(
             span_id=spans[0].span_id,
             category="pii.email_address",
@@ -71,7 +84,10 @@ class FakeTraces(trace_pb2_grpc.TraceServiceServicer):
         self, request: trace_pb2.TailTracesRequest, context: grpc.ServicerContext
     ) -> Iterator[trace_pb2.TailTracesResponse]:
         check_key(context)
-        for trace_id in sorted({trace_id for trace_id, _ in self.ingest.spans}):
+        self.tail_requests.append(request)
+        yield trace_pb2.TailTracesResponse()
+        seen = self.tails.popleft() if self.tails else sorted({one for one, _ in self.ingest.spans})
+        for trace_id in seen:
             yield trace_pb2.TailTracesResponse(traces=[self._summary(trace_id)])
         fail(context, grpc.StatusCode.UNAVAILABLE, "DRAINING", "The server is going away.")
 
@@ -89,6 +105,7 @@ class FakeTraces(trace_pb2_grpc.TraceServiceServicer):
             end_time=max((one.end_time for one in spans), key=lambda t: t.ToNanoseconds()),
             span_count=len(spans),
             finding_count=1,
+            root_seen=any(not span.parent_span_id for span in spans),
             agents=sorted({span.agent for span in spans if span.agent}),
         )
 
@@ -97,6 +114,7 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
     """Keeps keys and projects in memory."""
 
     def __init__(self) -> None:
+        self.project = PROJECT
         self.keys: dict[str, admin_pb2.ApiKey] = {}
         self.projects: dict[str, admin_pb2.Project] = {}
 
@@ -104,7 +122,8 @@ class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb2.WhoAmIRequest, context: grpc.ServicerContext
     ) -> admin_pb2.WhoAmIResponse:
         check_key(context)
-        return admin_pb2.WhoAmIResponse(project=PROJECT)
+        key = admin_pb2.ApiKey(scopes=[admin_pb2.SCOPE_INGEST, admin_pb2.SCOPE_READ])
+        return admin_pb2.WhoAmIResponse(project=self.project, api_key=key, server_version="0.1.0")
 
     def ListApiKeys(
         self, request: admin_pb2.ListApiKeysRequest, context: grpc.ServicerContext
@@ -167,6 +186,8 @@ class FakeServer:
         self.traces = FakeTraces(self.ingest)
         self.admin = FakeAdmin()  # type: ignore[abstract] # no command calls the other methods
         self.otlp: list[Any] = []
+        self.refused_export: int | None = None
+        """The number of the one request that is refused."""
         self.endpoint = ""
 
     @contextmanager
@@ -193,6 +214,9 @@ class FakeServer:
 
     def _export(self, request: Any, context: grpc.ServicerContext) -> Any:
         check_key(context)
+        if self.refused_export == len(self.otlp) + 1:
+            self.refused_export = None
+            fail(context, grpc.StatusCode.INTERNAL, "BROKEN", "It does not work now.")
         self.otlp.append(request)
         spans = [
             span

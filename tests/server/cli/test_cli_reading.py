@@ -38,7 +38,9 @@ def stored(server: FakeServer) -> None:
 def test_traces_are_ndjson_for_programs(online: Command) -> None:
     done = online("traces", "--json", "--limit", 4)
     assert done.code == 0
-    assert [one["trace_id"] for one in done.lines] == [f"{number:032x}" for number in range(1, 5)]
+    assert [one["trace_id"] for one in done.lines] == [
+        f"{number:032x}" for number in range(5, 1, -1)
+    ]
     first = done.lines[0]
     assert first["start_time"] == "2023-11-14T22:13:21Z"
     assert (first["span_count"], first["error_count"], first["tags"]) == ("3", "0", [])

@@ -77,7 +77,7 @@ def test_only_so_many_refused_lines_are_told(online: Command, tmp_path: Path) ->
 def test_standard_input(
     online: Command, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = io.BytesIO((GOOD % (7, 7)).encode())
+    source = io.BufferedReader(io.BytesIO((GOOD % (7, 7)).encode()))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=source))
     assert online("send", "-").out == "1 spans sent, 1 stored\n"
 

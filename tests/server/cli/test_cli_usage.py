@@ -8,7 +8,8 @@ import pytest
 from tests.server.cli.conftest import Command
 
 COMMANDS = (
-    "serve", "send", "traces", "trace", "sessions", "doctor", "version", "keys", "projects"
+    "serve", "login", "logout", "profiles", "send", "tail", "traces", "trace", "sessions", "export",
+    "doctor", "version", "keys", "projects",
 )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Callable
 
 import grpc
 
+from bartizan.client._api import ATTEMPTS, TIMEOUT_S
 from bartizan.client._channel import OPTIONS, Tls, resolve
-from bartizan.client._client import ATTEMPTS, TIMEOUT_S
 from bartizan.client._errors import from_rpc
 from bartizan.client._outbox import check_batch
 from bartizan.client._retry import Backoff

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import grpc
+from typing import TYPE_CHECKING
 
 from bartizan.client._errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import grpc
 
 DEFAULT_ENDPOINT = "localhost:4317"
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The server's own limit; gRPC's 4 MiB would refuse pages of long spans."""
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^\s:/@]+):\d{1,5}|unix:\S+")
+_LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|(0*:)*0*1")
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # Finds out about a silently dead connection while a stream waits for acks.
@@ -41,16 +44,32 @@ class Tls:
     cert_file: str = ""
     key_file: str = ""
 
-    def credentials(self) -> grpc.ChannelCredentials:
-        """Returns what gRPC needs.
+    def read(self) -> Certificates:
+        """Returns what is in the files.
 
         Raises:
             InvalidArgument: a file is missing, or only one of cert_file and key_file is given.
         """
         if bool(self.cert_file) != bool(self.key_file):
             raise InvalidArgument("TLS needs cert_file and key_file together.", reason="TLS_HALF")
-        ca, key, cert = (_read(name) for name in (self.ca_file, self.key_file, self.cert_file))
-        return grpc.ssl_channel_credentials(ca, key, cert)
+        return Certificates(
+            *(_read(name) for name in (self.ca_file, self.key_file, self.cert_file))
+        )
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """What is in the files of `Tls`, in PEM form; None where there is none.
+
+    Attributes:
+        roots: who may sign the server's certificate.
+        private_key: of the client.
+        chain: the client's certificate.
+    """
+
+    roots: bytes | None = None
+    private_key: bytes | None = field(default=None, repr=False)
+    chain: bytes | None = None
 
 
 def _read(name: str) -> bytes | None:
@@ -70,13 +89,29 @@ class Target:
 
     Attributes:
         address: host and port.
-        credentials: None for a connection without TLS.
+        certificates: None for a connection without TLS.
         metadata: goes with every call; holds the key.
     """
 
     address: str
-    credentials: grpc.ChannelCredentials | None
-    metadata: tuple[tuple[str, str | bytes], ...]
+    certificates: Certificates | None
+    metadata: tuple[tuple[str, str | bytes], ...] = field(repr=False)
+
+    @property
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        """What gRPC needs for TLS; None without."""
+        if self.certificates is None:
+            return None
+        import grpc
+
+        files = self.certificates
+        return grpc.ssl_channel_credentials(files.roots, files.private_key, files.chain)
+
+    @property
+    def is_local(self) -> bool:
+        """True if the server is on this machine."""
+        host = self.address.rpartition(":")[0].strip("[]")
+        return self.address.startswith("unix:") or bool(_LOOPBACK.fullmatch(host))
 
 
 def resolve(api_key: str | None, endpoint: str | None, tls: Tls | None) -> Target:
@@ -99,13 +134,24 @@ def resolve(api_key: str | None, endpoint: str | None, tls: Tls | None) -> Targe
         tls = Tls()
     return Target(
         address,
-        tls.credentials() if tls is not None else None,
+        tls.read() if tls is not None else None,
         (("authorization", f"Bearer {key}"),) if key else (),
     )
 
 
-def dial(target: Target) -> grpc.Channel:
-    """Returns a channel; it connects when it is first used."""
-    if target.credentials is None:
-        return grpc.insecure_channel(target.address, OPTIONS)
-    return grpc.secure_channel(target.address, target.credentials, OPTIONS)
+def dial(target: Target, *, gzip: bool = False, alone: bool = False) -> grpc.Channel:
+    """Returns a channel; it connects when it is first used.
+
+    Args:
+        target: the server.
+        gzip: compress what is sent.
+        alone: share the connection with no other channel of this process.
+    """
+    import grpc
+
+    options = (*OPTIONS, ("grpc.use_local_subchannel_pool", int(alone)))
+    compression = grpc.Compression.Gzip if gzip else None
+    credentials = target.credentials
+    if credentials is None:
+        return grpc.insecure_channel(target.address, options, compression)
+    return grpc.secure_channel(target.address, credentials, options, compression)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-
-import grpc
-from google.rpc import error_details_pb2, status_pb2
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import grpc
     from google.protobuf.message import Message
+    from google.rpc import status_pb2
 
 Detail = TypeVar("Detail", bound="Message")
 
 DETAILS_KEY = "grpc-status-details-bin"
 """The trailer that carries a serialized google.rpc.Status."""
+
+
+class _Code:
+    """Looks a gRPC status code up when it is asked for, so that an error does not import grpc."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, error: object, owner: type) -> grpc.StatusCode:
+        import grpc
+
+        return grpc.StatusCode[self.name]
 
 
 class BartizanError(Exception):
@@ -30,7 +41,7 @@ class BartizanError(Exception):
         metadata: further facts for programs: limits, sizes, names.
     """
 
-    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+    code = _Code("UNKNOWN")
 
     def __init__(
         self,
@@ -57,49 +68,49 @@ class BartizanError(Exception):
 class InvalidArgument(BartizanError):
     """Raised when a request is wrong and stays wrong."""
 
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    code = _Code("INVALID_ARGUMENT")
 
 
 class FailedPrecondition(BartizanError):
     """Raised when the system is not in a state for the request."""
 
-    code = grpc.StatusCode.FAILED_PRECONDITION
+    code = _Code("FAILED_PRECONDITION")
 
 
 class NotFound(BartizanError):
     """Raised when something does not exist, or not for this key."""
 
-    code = grpc.StatusCode.NOT_FOUND
+    code = _Code("NOT_FOUND")
 
 
 class AlreadyExists(BartizanError):
     """Raised when something of that name exists."""
 
-    code = grpc.StatusCode.ALREADY_EXISTS
+    code = _Code("ALREADY_EXISTS")
 
 
 class Aborted(BartizanError):
     """Raised when somebody else changed the same thing in between."""
 
-    code = grpc.StatusCode.ABORTED
+    code = _Code("ABORTED")
 
 
 class Unauthenticated(BartizanError):
     """Raised when the key is missing, wrong, expired or revoked."""
 
-    code = grpc.StatusCode.UNAUTHENTICATED
+    code = _Code("UNAUTHENTICATED")
 
 
 class PermissionDenied(BartizanError):
     """Raised when the key is valid but not for this."""
 
-    code = grpc.StatusCode.PERMISSION_DENIED
+    code = _Code("PERMISSION_DENIED")
 
 
 class ResourceExhausted(BartizanError):
     """Raised when a quota is full, which passes, or when a request is too large, which does not."""
 
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    code = _Code("RESOURCE_EXHAUSTED")
 
     @property
     def retryable(self) -> bool:
@@ -110,7 +121,7 @@ class ResourceExhausted(BartizanError):
 class Unavailable(BartizanError):
     """Raised when the server, or something it needs, is away for now."""
 
-    code = grpc.StatusCode.UNAVAILABLE
+    code = _Code("UNAVAILABLE")
 
     @property
     def retryable(self) -> bool:
@@ -121,7 +132,7 @@ class Unavailable(BartizanError):
 class Cancelled(BartizanError):
     """Raised when something between client and server cut a call off."""
 
-    code = grpc.StatusCode.CANCELLED
+    code = _Code("CANCELLED")
 
     @property
     def retryable(self) -> bool:
@@ -132,33 +143,35 @@ class Cancelled(BartizanError):
 class DeadlineExceeded(BartizanError):
     """Raised when a call took longer than it was given."""
 
-    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    code = _Code("DEADLINE_EXCEEDED")
 
 
 class Unimplemented(BartizanError):
     """Raised when the server does not know the method: it is older, or not Bartizan."""
 
-    code = grpc.StatusCode.UNIMPLEMENTED
+    code = _Code("UNIMPLEMENTED")
 
 
 class Internal(BartizanError):
     """Raised when the server failed in a way that it did not foresee."""
 
-    code = grpc.StatusCode.INTERNAL
+    code = _Code("INTERNAL")
 
 
-_CLASSES = {cls.code: cls for cls in BartizanError.__subclasses__()}
+_CLASSES = {vars(cls)["code"].name: cls for cls in BartizanError.__subclasses__()}
 
 
 def from_rpc(error: grpc.RpcError) -> BartizanError:
     """Returns the typed form of an error that grpc raised."""
+    from google.rpc import error_details_pb2
+
     code = error.code()
     status = _details(error)
     info = _unpack(status, error_details_pb2.ErrorInfo())
     retry = _unpack(status, error_details_pb2.RetryInfo())
     request = _unpack(status, error_details_pb2.BadRequest())
     delay = retry.retry_delay if retry is not None else None
-    return _CLASSES.get(code, BartizanError)(
+    return _CLASSES.get(code.name, BartizanError)(
         error.details() or code.name,
         reason=info.reason if info is not None else "",
         field=request.field_violations[0].field if request and request.field_violations else "",
@@ -168,6 +181,8 @@ def from_rpc(error: grpc.RpcError) -> BartizanError:
 
 
 def _details(error: grpc.RpcError) -> status_pb2.Status:
+    from google.rpc import status_pb2
+
     trailers: Any = error.trailing_metadata()
     for key, value in trailers or ():
         if key == DETAILS_KEY:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,12 +15,12 @@ from bartizan.client._errors import (
     Internal,
     InvalidArgument,
 )
-from bartizan.v1 import trace_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
 
-    from bartizan.v1 import common_pb2
+    from bartizan.v1 import common_pb2, trace_pb2
 
 MAX_BATCH_SPANS = 10_000
 MAX_BATCH_BYTES = 60 * 1024 * 1024
@@ -56,6 +55,8 @@ class Outbox:
     """
 
     def __init__(self, limits: Limits) -> None:
+        from bartizan.v1 import trace_pb2
+
         self._limits = limits
         self._changed = threading.Condition()
         self._pending: deque[_Batch] = deque()
@@ -73,7 +74,7 @@ class Outbox:
     def totals(self) -> trace_pb2.StreamSummary:
         """What has been acked so far."""
         with self._changed:
-            totals = trace_pb2.StreamSummary()
+            totals = type(self._totals)()
             totals.CopyFrom(self._totals)
             return totals
 
@@ -87,7 +88,15 @@ class Outbox:
             DeadlineExceeded: the queue was still full after timeout_s seconds.
             FailedPrecondition: the stream is closed.
         """
-        batch = _make_batch(spans)
+        from bartizan.v1 import trace_pb2
+
+        return self.put_batch(trace_pb2.SpanBatch(spans=spans), timeout_s)
+
+    def put_batch(
+        self, message: trace_pb2.SpanBatch, timeout_s: float | None
+    ) -> Future[trace_pb2.Ack]:
+        """Queues one batch that the caller no longer touches. Raises what `put` raises."""
+        batch = _make_batch(message)
         with self._changed:
             if not self._changed.wait_for(lambda: self._may_put(batch.size), timeout_s):
                 raise DeadlineExceeded("The stream's queue is full.", reason="QUEUE_FULL")
@@ -211,6 +220,8 @@ class Outbox:
         return max(0, min(len(self._pending), last_committed_seq - (self._committed or 0)))
 
     def _pop_settled(self) -> tuple[_Batch, trace_pb2.Ack]:
+        from bartizan.v1 import trace_pb2
+
         # What the server would answer if the batch were sent again.
         ack = trace_pb2.Ack(
             seq=(self._committed or 0) + 1, duplicate=len(self._pending[0].message.spans)
@@ -227,8 +238,9 @@ class Outbox:
         return batch
 
 
-def _make_batch(spans: Iterable[common_pb2.Span]) -> _Batch:
-    message = trace_pb2.SpanBatch(spans=spans)
+def _make_batch(message: trace_pb2.SpanBatch) -> _Batch:
+    from concurrent.futures import Future
+
     check_batch(len(message.spans), message.ByteSize())
     ticket: Future[trace_pb2.Ack] = Future()
     # From here on nobody can cancel it: the batch may be on its way.

@@ -6,8 +6,6 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Callable, Protocol
 
-import grpc
-
 from bartizan.client._errors import (
     BartizanError,
     DeadlineExceeded,
@@ -17,7 +15,6 @@ from bartizan.client._errors import (
     from_rpc,
 )
 from bartizan.client._outbox import Limits, Outbox
-from bartizan.v1 import trace_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bartizan.client._retry import Backoff
-    from bartizan.v1 import common_pb2
+    from bartizan.v1 import common_pb2, trace_pb2
 
 CLOSE_TIMEOUT_S = 30.0
 """Long enough for a server to restart, short enough for a program that wants to end."""
@@ -44,6 +41,7 @@ class Call(Protocol):
 
 
 Dial = Callable[["Iterator[trace_pb2.StreamTracesRequest]"], Call]
+Watch = Callable[["BartizanError | None"], object]
 
 
 class Stream:
@@ -63,6 +61,7 @@ class Stream:
         limits: Limits,
         max_attempts: int | None,
         sleep: Callable[[float], object] | None,
+        watch: Watch | None = None,
     ) -> None:
         self._dial = dial
         self._opening = opening
@@ -70,7 +69,10 @@ class Stream:
         self._max_attempts = max_attempts
         self._outbox = Outbox(limits)
         self._stopped = threading.Event()
-        self._sleep = sleep or self._stopped.wait
+        self._hurried = threading.Event()
+        self._sleep = sleep or self._hurried.wait
+        self._pause = sleep or self._stopped.wait
+        self._watch = watch
         self._calling = threading.Lock()
         self._call: Call | None = None
         self._failures = 0
@@ -105,6 +107,10 @@ class Stream:
         """
         return self._outbox.put(spans, timeout_s)
 
+    def send_batch(self, batch: trace_pb2.SpanBatch) -> Future[trace_pb2.Ack]:
+        """Queues one batch that the caller no longer touches; does and raises what `send` does."""
+        return self._outbox.put_batch(batch, None)
+
     def acks(self, batches: Iterable[Iterable[common_pb2.Span]]) -> Iterator[trace_pb2.Ack]:
         """Sends batches one after the other and yields their acks in that order.
 
@@ -137,7 +143,7 @@ class Stream:
         self._outbox.close()
         self._worker.join(timeout_s)
         if self._worker.is_alive():
-            self._abort(DeadlineExceeded("The stream did not end in time.", reason="NOT_ACKED"))
+            self.abort(DeadlineExceeded("The stream did not end in time.", reason="NOT_ACKED"))
         self._outbox.wait_empty(0)
         return self.totals
 
@@ -157,10 +163,19 @@ class Stream:
             if error is None:
                 raise
 
-    def _abort(self, error: BartizanError) -> None:
+    def hurry(self, *, reconnect: bool = False) -> None:
+        """Ends the wait before the next attempt; with `reconnect` ends the connection as well."""
+        with self._calling:
+            self._hurried.set()
+            if reconnect and self._call is not None:
+                self._call.cancel()
+
+    def abort(self, error: BartizanError) -> None:
+        """Ends the stream at once; what is not acked fails with this error."""
         self._outbox.fail(error)
         with self._calling:
             self._stopped.set()
+            self._hurried.set()
             if self._call is not None:
                 self._call.cancel()
         self._worker.join()
@@ -176,15 +191,24 @@ class Stream:
     def _stay_connected(self) -> None:
         while (error := self._converse()) is not None:
             self._failures += 1
+            self._tell(error)
             if self._outbox.done and error.retryable:
                 return
             if not error.retryable or self._failures == self._max_attempts:
                 self._outbox.fail(error)
                 return
             self._sleep(self._backoff.delay_s(self._failures, error.retry_delay_s))
+            if not self._stopped.is_set():
+                self._hurried.clear()
+
+    def _tell(self, error: BartizanError | None) -> None:
+        if self._watch is not None:
+            self._watch(error)
 
     def _converse(self) -> BartizanError | None:
         """Talks over one connection; returns None when all is said, else why it ended."""
+        import grpc
+
         connection = self._outbox.connect()
         with self._calling:
             if self._stopped.is_set():
@@ -208,11 +232,13 @@ class Stream:
         return None if self._summarized else Unavailable("The server ended the stream.")
 
     def _requests(self, connection: int) -> Iterator[trace_pb2.StreamTracesRequest]:
+        from bartizan.v1 import trace_pb2
+
         yield trace_pb2.StreamTracesRequest(open=self._opening)
         while (item := self._outbox.take(connection)) is not None:
             batch, pause_s = item
             if pause_s:
-                self._sleep(pause_s)
+                self._pause(pause_s)
             yield trace_pb2.StreamTracesRequest(batch=batch)
 
     def _handle(self, response: trace_pb2.StreamTracesResponse) -> None:
@@ -227,6 +253,7 @@ class Stream:
             opened = response.opened
             if self._outbox.opened(opened.last_committed_seq, opened.max_in_flight):
                 self._failures = 0
+            self._tell(None)
         elif kind == "summary":
             self._summarized = self._outbox.done
         else:

@@ -8,7 +8,22 @@ import typer
 from typer.exceptions import TyperException
 
 from bartizan.plugins.errors import ConfigError
-from bartizan.server.cli import doctor, keys, projects, send, serve, sessions, traces, version
+from bartizan.server.cli import (
+    demo,
+    doctor,
+    export,
+    keys,
+    login,
+    profiles,
+    projects,
+    send,
+    serve,
+    sessions,
+    tail,
+    traces,
+    version,
+)
+from bartizan.server.cli.errors import Failed
 
 USAGE = 2
 FAILURE = 1
@@ -20,16 +35,21 @@ app = typer.Typer(
     help="Watches AI agents: stores what they do, redacts and judges it, and raises the alarm.",
     epilog="Start with 'bartizan serve', then 'bartizan send examples/sample-traces.ndjson --now'.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("login")(login.login)
+app.command("logout")(login.logout)
+app.add_typer(profiles.app)
 app.command("send")(send.send)
+app.command("tail")(tail.tail)
 app.command("traces")(traces.traces)
 app.command("trace")(traces.trace)
 app.command("sessions")(sessions.sessions)
+app.command("export")(export.export)
 app.add_typer(keys.app)
 app.add_typer(projects.app)
 app.command("doctor")(doctor.doctor)
@@ -42,7 +62,10 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs a command and returns the exit code: 0, 1 for a failure, 2 for wrong usage."""
+    """Runs a command and returns its exit code.
+
+    That is 0, 1 for a failure, 2 for wrong usage and 130 after Ctrl-C.
+    """
     try:
         code = app(list(arguments), prog_name="bartizan", standalone_mode=False)
         sys.stdout.flush()
@@ -66,6 +89,11 @@ def _explain(error: Exception) -> tuple[str, int]:
         return _usage(error), USAGE
     if isinstance(error, ConfigError):
         return f"bartizan: {error.message}", USAGE
+    if isinstance(error, Failed):
+        return f"bartizan: {error}", FAILURE
+    if isinstance(error, OSError):
+        about = f"{error.filename}: " if error.filename else ""
+        return f"bartizan: {about}{error.strerror or type(error).__name__}.", FAILURE
     from bartizan.client import BartizanError, InvalidArgument
     from bartizan.server.cli.connection import describe
 

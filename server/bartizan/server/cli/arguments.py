@@ -39,24 +39,6 @@ def parse_span_of_time(text: str) -> timedelta:
         raise typer.BadParameter(f"{text!r} {error}.") from None
 
 
-Endpoint = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        envvar="BARTIZAN_ENDPOINT",
-        help="The server's gRPC door; https://HOST:PORT for TLS. [default: localhost:4317]",
-    ),
-]
-Key = Annotated[
-    str | None,
-    typer.Option(
-        "--api-key", metavar="KEY", envvar="BARTIZAN_API_KEY", help="The key of your project."
-    ),
-]
-CaFile = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Who signs the server's certificate, PEM. Turns TLS on."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[
     int, typer.Option(min=1, max=1_000_000, metavar="N", help="Print at most so many.")

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bartizan.server.cli.arguments import (
-    CaFile,
-    Endpoint,
     Json,
-    Key,
     parse_span_of_time,
 )
 from bartizan.server.cli.connection import connect
+from bartizan.server.cli.options import Server, grouped
 
 if TYPE_CHECKING:
     from bartizan.v1 import admin_pb2
@@ -51,17 +49,17 @@ class Scope(StrEnum):
 
 
 @app.command("list")
+@grouped
 def list_(
     project: ProjectName = "",
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """List keys, newest first, revoked ones included. Secrets are never shown again."""
     from bartizan.server.cli.output import print_messages, print_table
 
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         found = client.admin.list_keys(project)
         if json:
             print_messages(found)
@@ -71,6 +69,7 @@ def list_(
 
 
 @app.command()
+@grouped
 def create(
     scope: Annotated[list[Scope], typer.Option(help="What it may do; repeat for more.")],
     name: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
@@ -80,13 +79,12 @@ def create(
     ] = None,
     project: ProjectName = "",
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """Make a key and show its secret, this once."""
     expires = datetime.now(UTC) + expires_in if expires_in is not None else None
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         made = client.admin.create_key(
             [str(one) for one in scope], display_name=name, project=project, expires=expires
         )
@@ -94,17 +92,17 @@ def create(
 
 
 @app.command()
+@grouped
 def revoke(
     name: KeyName,
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """End a key at once."""
     from bartizan.server.cli.output import console, print_messages
 
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         ended = client.admin.revoke_key(name)
     if json:
         print_messages([ended])
@@ -113,6 +111,7 @@ def revoke(
 
 
 @app.command()
+@grouped
 def rotate(
     name: KeyName,
     overlap: Annotated[
@@ -124,12 +123,11 @@ def rotate(
         ),
     ] = None,
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """Make a key in place of another and show its secret, this once."""
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         made = client.admin.rotate_key(name, overlap)
     _print_secret(made.api_key, made.secret, json)
 

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bartizan.server.cli.arguments import (
-    CaFile,
-    Endpoint,
     Json,
-    Key,
     parse_span_of_time,
 )
 from bartizan.server.cli.connection import connect
+from bartizan.server.cli.options import Server, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,31 +48,32 @@ MaxSpans = Annotated[
 
 
 @app.command("list")
+@grouped
 def list_(
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """List the projects of the key's organization, by name."""
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         _print(client.admin.list_projects(), json)
 
 
 @app.command()
+@grouped
 def get(
     name: ProjectName,
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """Show one project."""
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         _print([client.admin.get_project(name)], json)
 
 
 @app.command()
+@grouped
 def create(
     id: Annotated[
         str,
@@ -84,33 +83,32 @@ def create(
     retention: Retention = None,
     max_spans_per_second: MaxSpans = None,
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """Make a project in the key's organization."""
     project, _ = _project(name, retention, max_spans_per_second)
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         _print([client.admin.create_project(id, project)], json)
 
 
 @app.command()
+@grouped
 def update(
     name: ProjectName,
     display_name: DisplayName = None,
     retention: Retention = None,
     max_spans_per_second: MaxSpans = None,
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """Change what is given and leave the rest."""
     project, fields = _project(display_name, retention, max_spans_per_second)
     if not fields:
         raise typer.BadParameter("Nothing to change: give --name, --retention or another option.")
     project.name = name
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         _print([client.admin.update_project(project, fields)], json)
 
 

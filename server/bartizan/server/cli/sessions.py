@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bartizan.server.cli.arguments import CaFile, Endpoint, Json, Key, Limit, Since, Until
+from bartizan.server.cli.arguments import Json, Limit, Since, Until
 from bartizan.server.cli.connection import connect
+from bartizan.server.cli.options import Server, grouped
 
 if TYPE_CHECKING:
     from bartizan.v1 import trace_pb2
 
 
+@grouped
 def sessions(
     id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="Show this session and its traces.")
@@ -27,9 +29,8 @@ def sessions(
     until: Until = None,
     limit: Limit = 20,
     json: Json = False,
-    endpoint: Endpoint = None,
-    api_key: Key = None,
-    ca_file: CaFile = None,
+    *,
+    server: Server,
 ) -> None:
     """List sessions, last active first, or show one with its traces.
 
@@ -48,7 +49,7 @@ def sessions(
         "until": until and until.value,
     }  # fmt: skip
     query = {key: value for key, value in given.items() if value is not None}
-    with connect(endpoint, api_key, ca_file) as client:
+    with connect(server) as client:
         if id is None:
             found = client.list_sessions(limit, **query)
             print_messages(found) if json else _print_sessions(found)

@@ -37,11 +37,8 @@ def print_trace(view: TraceView, verbose: bool) -> None:
     found = defaultdict(list)
     for finding in view.findings:
         found[finding.span_id].append(finding)
-    known = {span.span_id for span in view.spans}
-    children = defaultdict(list)
-    for span in view.spans:
-        children[span.parent_span_id if span.parent_span_id in known else ""].append(span)
-    tree = Tree(Text(_headline(view.trace), style="bold"), guide_style="dim")
+    children = find_children(view)
+    tree = Tree(Text(headline(view.trace), style="bold"), guide_style="dim")
     # A list instead of recursion: a trace may be thousands of spans deep.
     waiting = [(tree, "")]
     while waiting:
@@ -67,7 +64,18 @@ def _row(trace: trace_pb2.Trace) -> tuple[str, ...]:
     )
 
 
-def _headline(trace: trace_pb2.Trace) -> str:
+def find_children(view: TraceView) -> defaultdict[str, list[common_pb2.Span]]:
+    """Returns spans by the id of their parent, which is empty where the parent is not there."""
+    known = {span.span_id for span in view.spans}
+    children = defaultdict(list)
+    for span in view.spans:
+        parent = span.parent_span_id
+        children[parent if parent in known and parent != span.span_id else ""].append(span)
+    return children
+
+
+def headline(trace: trace_pb2.Trace) -> str:
+    """Returns what a trace is, when it was and what it took, on one line."""
     parts = [
         trace.display_name or trace.trace_id,
         trace.trace_id,
@@ -88,7 +96,14 @@ def _lines(
 ) -> Iterable[Text]:
     failed = span.status == common_pb2.STATUS_CODE_ERROR
     yield Text(plain("  ".join(_facts(span, trace))), style="red" if failed else "")
-    if failed:
+    yield from remarks(span, findings, verbose)
+
+
+def remarks(
+    span: common_pb2.Span, findings: list[common_pb2.Finding], verbose: bool
+) -> Iterable[Text]:
+    """Yields lines about a span: why it failed, what was found, and its texts if verbose."""
+    if span.status == common_pb2.STATUS_CODE_ERROR:
         why = f": {shorten(span.status_message, TEXT_LIMIT)}" if span.status_message else ""
         yield Text(f"error {plain(span.error_type)}{why}", style="red")
     for finding in findings:
@@ -104,7 +119,7 @@ def _lines(
 def _facts(span: common_pb2.Span, trace: trace_pb2.Trace) -> Iterable[str]:
     offset = _ns(span.start_time) - _ns(trace.start_time)
     yield span.name
-    yield common_pb2.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower()
+    yield kind_name(span)
     yield f"+{duration(max(0, offset) / 1e9)}"
     yield duration((_ns(span.end_time) - _ns(span.start_time)) / 1e9)
     if span.model:
@@ -112,8 +127,19 @@ def _facts(span: common_pb2.Span, trace: trace_pb2.Trace) -> Iterable[str]:
     if span.usage.input or span.usage.output:
         yield f"{tokens(span.usage)} tokens"
     if span.HasField("cost"):
-        dollars = span.cost.currency in ("", "USD")
-        yield money(span.cost.amount) if dollars else f"{span.cost.amount} {span.cost.currency}"
+        yield dollars(span)
+
+
+def kind_name(span: common_pb2.Span) -> str:
+    """Returns llm, tool, agent …"""
+    return common_pb2.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower()
+
+
+def dollars(span: common_pb2.Span) -> str:
+    """Returns the price of a span in its currency, nothing if it is unknown or free."""
+    if span.cost.currency in ("", "USD"):
+        return money(span.cost.amount)
+    return f"{span.cost.amount} {span.cost.currency}"
 
 
 def _finding(finding: common_pb2.Finding) -> str:

@@ -1,12 +1,12 @@
 """`bartizan version`"""
 
-from importlib.metadata import version as installed
-
 from bartizan.server.cli.arguments import Json
 
 
 def version(json: Json = False) -> None:
     """Print the version."""
+    from importlib.metadata import version as installed
+
     number = installed("bartizan")
     if json:
         from bartizan.server.cli.output import print_json

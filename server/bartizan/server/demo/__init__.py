@@ -1,0 +1,1 @@
+"""`bartizan demo`: a server of its own, made-up traffic of four agents, and a live view."""
