@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.bench import sdk
 from tests.bench.plan import percentiles
 from tests.bench.queries import Reader
 from tests.bench.report import Figure, Report
@@ -228,7 +229,7 @@ SCENARIOS: dict[str, Callable[[Bench], None]] = {
     one.__name__: one
     for one in (
         native, native_floor, otlp, otlp_floor, ack_latency, workers2,
-        memory_rest, memory_overload, start_time, query,
+        memory_rest, memory_overload, start_time, query, sdk.sdk_overhead, sdk.sdk_throughput,
     )
 }  # fmt: skip
 """By name, in the order in which they run."""

@@ -10,11 +10,11 @@ from typing import Any
 import grpc
 from tests.client.fake_ingest import KEY, STOP_S, FakeIngest
 
-from bartizan.client._channel import Tls, resolve
-from bartizan.client._delivery import Delivery, Sending
+from bartizan.client._calls.channel import Tls, resolve
+from bartizan.client._calls.retry import Backoff
+from bartizan.client._delivery.delivery import Delivery, Sending
+from bartizan.client._delivery.stats import Stats
 from bartizan.client._record import FEEDBACK, OTLP, SPAN
-from bartizan.client._retry import Backoff
-from bartizan.client._stats import Stats
 from bartizan.v1 import common_pb2, evaluation_pb2, evaluation_pb2_grpc, trace_pb2_grpc
 
 WAIT_S = 20.0

@@ -9,10 +9,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from tests.client.recording import Recording
 
-from bartizan.client import _context
-from bartizan.client._instrument import process
+from bartizan.client._otel.instrument import process
 from bartizan.client._record import SPAN, Record
-from bartizan.client._scopes import Session
+from bartizan.client._recording import context
+from bartizan.client._recording.scopes import Session
 from bartizan.v1 import common_pb2
 
 OK, ERROR = 1, 2
@@ -42,7 +42,7 @@ class Watched(Recording):
     def session(self, id: str, *, user: str, tags: list[str], metadata: dict[str, Any]) -> Session:
         """Does what `Bartizan.session` does."""
         shared = {"session_id": id, "user_id": user}
-        return Session(id, _context.Scope(shared, tuple(tags), metadata))
+        return Session(id, context.Scope(shared, tuple(tags), metadata))
 
     @property
     def raw(self) -> bytes:
@@ -82,7 +82,7 @@ def instrumented(*names: str, **settings: Any) -> Iterator[Watched]:
         yield watched
     finally:
         process.switch_off(watched.recorder)
-        _context.bridge = None
+        context.bridge = None
 
 
 def decode(record: Record) -> list[Seen]:

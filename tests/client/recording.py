@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from bartizan.client import Source, Span
 from bartizan.client._record import Record
-from bartizan.client._recorder import Recorder
-from bartizan.client._redaction import Redaction, make_redactor
-from bartizan.client._trace import Tracing
+from bartizan.client._recording.recorder import Recorder
+from bartizan.client._recording.redaction import Redaction, make_redactor
+from bartizan.client._recording.trace import Tracing
 from bartizan.v1 import common_pb2
 
 F = TypeVar("F", bound=Callable[..., Any])

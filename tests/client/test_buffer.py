@@ -5,7 +5,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.client._buffer import Buffer, Item
+from bartizan.client._delivery.buffer import Buffer, Item
 from bartizan.client._record import SPAN
 
 PUT = st.tuples(st.just("put"), st.integers(1, 5), st.integers(0, 40))

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.recording import Recording, attributes
 
-from bartizan.client import Bartizan, _context
-from bartizan.client._context import parse_traceparent
+from bartizan.client import Bartizan
 from bartizan.client._record import Record
+from bartizan.client._recording import context
+from bartizan.client._recording.context import parse_traceparent
 from bartizan.v1 import common_pb2
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -21,7 +22,9 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
     kept: list[Record] = []
-    monkeypatch.setattr("bartizan.client._delivery.Delivery.put", lambda _, one: kept.append(one))
+    monkeypatch.setattr(
+        "bartizan.client._delivery.delivery.Delivery.put", lambda _, one: kept.append(one)
+    )
     return kept
 
 
@@ -208,7 +211,7 @@ def test_a_bridge_to_another_tracer(
             return self.theirs
 
     bridge = Bridge()
-    monkeypatch.setattr(_context, "bridge", bridge)
+    monkeypatch.setattr(context, "bridge", bridge)
     with bz.span("ours", agent="bot") as ours:
         assert bridge.theirs == (ours.trace_id, ours.span_id, True)
         with bz.span("child") as child:

@@ -1,10 +1,13 @@
 """What is put arrives, in batches, and every one is accounted for."""
 
 import gc
+import socket
 import subprocess
 import sys
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -26,8 +29,8 @@ from tests.client.delivering import (
 from tests.client.fake_ingest import KEY
 
 from bartizan.client import InvalidArgument
-from bartizan.client._channel import resolve
-from bartizan.client._delivery import Delivery, Sending
+from bartizan.client._calls.channel import resolve
+from bartizan.client._delivery.delivery import Delivery, Sending
 from bartizan.client._record import FEEDBACK, SPAN
 
 
@@ -218,15 +221,40 @@ def test_a_put_inside_a_put_is_taken() -> None:
 
 @pytest.mark.parametrize("gzip", [True, False])
 def test_compresses_when_it_is_told(gzip: bool) -> None:
-    seen: list[Any] = []
-    with place() as there:
-        take = there.ingest._store
-        there.ingest._store = lambda spans: seen.append(spans) or take(spans)  # type: ignore[method-assign,func-returns-value]
-        with delivery(there, Sending(gzip=gzip, linger_s=0.01)) as one:
+    with place() as there, counting(there.port) as (port, count):
+        with delivery(f"127.0.0.1:{port}", Sending(gzip=gzip, linger_s=0.01)) as one:
             one.put(Note(1, name="again " * 10_000))
-            assert one.flush(WAIT_S)
-            assert one._engine._wire._gzip is gzip
-    assert len(seen) == 1
+            assert one.shutdown(WAIT_S)
+        assert (sum(count) < 20_000) is gzip
+        assert numbers(there.ingest) == [1]
+
+
+@contextmanager
+def counting(port: int) -> Iterator[tuple[int, list[int]]]:
+    """Yields a port that passes a connection on, and how many bytes came that way so far."""
+    count: list[int] = []
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client, socket.create_connection(("127.0.0.1", port)) as server:
+            back = threading.Thread(target=pump, args=(server, client, []))
+            back.start()
+            pump(client, server, count)
+            back.join()
+
+    def pump(source: socket.socket, sink: socket.socket, passed: list[int]) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                passed.append(len(data))
+                sink.sendall(data)
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1], count
+        thread.join()
 
 
 def test_gzip_is_for_other_machines_unless_told() -> None:
@@ -252,9 +280,9 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_importing_and_making_one_loads_no_grpc() -> None:
     code = (
-        "import sys; from bartizan.client._delivery import Delivery, Sending\n"
-        "from bartizan.client._channel import resolve\n"
-        "from bartizan.client._retry import Backoff\n"
+        "import sys; from bartizan.client._delivery.delivery import Delivery, Sending\n"
+        "from bartizan.client._calls.channel import resolve\n"
+        "from bartizan.client._calls.retry import Backoff\n"
         "d = Delivery(resolve('k', 'https://localhost:1', None), Sending(), spool=None,"
         " backoff=Backoff(), debug=False)\n"
         "assert d.flush(1) and d.shutdown(1)\n"

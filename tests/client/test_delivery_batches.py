@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.client.delivering import Note
 
-from bartizan.client._batch import Batch, encode, framed, outcome, pack
-from bartizan.client._buffer import Buffer, Item
+from bartizan.client._delivery.batch import Batch, encode, framed, outcome, pack
+from bartizan.client._delivery.buffer import Buffer, Item
+from bartizan.client._delivery.stats import Outcome
 from bartizan.client._record import FEEDBACK, OTLP, SPAN
-from bartizan.client._stats import Outcome
 from bartizan.v1 import common_pb2, trace_pb2
 
 ITEMS = st.lists(

@@ -22,7 +22,7 @@ from tests.client.delivering import (
 )
 from tests.client.fake_ingest import KEY, POISON, STOP_S, Plan
 
-from bartizan.client._delivery import Delivery, Sending
+from bartizan.client._delivery.delivery import Delivery, Sending
 
 AWAY = (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE", None)
 FULL = (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", 0.01)

@@ -27,9 +27,9 @@ from bartizan.client import (
     Unavailable,
     Unimplemented,
 )
-from bartizan.client._channel import Target, resolve
-from bartizan.client._delivery import Delivery
-from bartizan.client._diagnosis import explain
+from bartizan.client._calls.channel import Target, resolve
+from bartizan.client._delivery.delivery import Delivery
+from bartizan.client._delivery.diagnosis import explain
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
@@ -134,7 +134,7 @@ def test_a_server_that_hangs_up() -> None:
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bartizan.client._diagnosis.PROBE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("bartizan.client._delivery.diagnosis.PROBE_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = f"127.0.0.1:{silent.getsockname()[1]}"
         assert explain(resolve(KEY, where, None), Unavailable("no")) == (
@@ -254,7 +254,7 @@ def test_a_long_message_is_cut() -> None:
 def test_ports_for_http_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        monkeypatch.setattr("bartizan.client._diagnosis._connect", lambda address: ours)
+        monkeypatch.setattr("bartizan.client._delivery.diagnosis._connect", lambda address: ours)
         theirs.sendall(b"HTTP/1.1 400 Bad Request\r\n")
         found = explain(resolve(KEY, "127.0.0.1:8080", None), Unavailable("no"))
     assert "8080 is a port for HTTP, use the one for gRPC, 4317" in found

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.client.delivering import PROMPT, WAIT_S, delivery, numbers, place
 
-from bartizan.client import _process
+from bartizan.client._delivery import process
 
 ROOT = Path(__file__).parents[2]
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -17,8 +17,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 BEGIN = """
 import os, sys, threading, time
 from tests.client.delivering import *
-from bartizan.client._delivery import Delivery
-from bartizan.client._channel import resolve
+from bartizan.client._delivery.delivery import Delivery
+from bartizan.client._calls.channel import resolve
 
 def make(sending=PROMPT, spool=None):
     target = resolve(KEY, sys.argv[1], None)
@@ -136,6 +136,31 @@ def test_a_child_has_a_spool_file_of_its_own_and_leaves_its_parents_alone(tmp_pa
 
 
 @needs_fork
+def test_a_child_that_ends_in_good_order_harms_nothing_of_its_parents(tmp_path: Path) -> None:
+    with place() as there:
+        run(
+            """
+            one = make(PROMPT, sys.argv[2])
+            for number in range(10):
+                one.put(Note(number))
+                child = os.fork()
+                if child == 0:
+                    one.put(Note(100 + number))
+                    sys.exit(0)
+                one.put(Note(200 + number))
+                assert os.waitpid(child, 0)[1] == 0
+            assert one.flush(WAIT_S)
+            assert not one.stats.dropped and not one.stats.last_error, one.stats
+            """,
+            there.endpoint,
+            str(tmp_path),
+        )
+        wanted = [first + number for first in (0, 100, 200) for number in range(10)]
+        assert numbers(there.ingest) == wanted
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_fork
 def test_what_a_child_spools_survives_its_sudden_end(tmp_path: Path) -> None:
     with place() as there:
         run(
@@ -202,10 +227,10 @@ def test_what_is_put_while_the_interpreter_ends_neither_raises_nor_hangs() -> No
             def last():
                 one.put(Note(2))
                 print(one.stats.dropped)
-            from bartizan.client import _process
-            atexit.unregister(_process._leave)
+            from bartizan.client._delivery import process
+            atexit.unregister(process._leave)
             atexit.register(last)
-            atexit.register(_process._leave)
+            atexit.register(process._leave)
             one = make(Sending(linger_s=3600))
             one.late = Late()
             one.put(Note(1))
@@ -234,4 +259,4 @@ def test_a_process_without_multiprocessing_has_nothing_to_register(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delitem(sys.modules, "multiprocessing.process", raising=False)
-    _process.flush_in_child()
+    process.flush_in_child()

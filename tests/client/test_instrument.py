@@ -13,7 +13,7 @@ from tests.client.instrumenting import ERROR, Watched, instrumented
 from tests.support.llm_server.server import LlmServer
 
 from bartizan.client import FailedPrecondition, InvalidArgument
-from bartizan.client._instrument import NAMES, process
+from bartizan.client._otel.instrument import NAMES, process
 
 SECRET = "sk-abc123"
 

@@ -10,21 +10,22 @@ from contextvars import ContextVar
 import pytest
 from tests.client.recording import Recording
 
-from bartizan.client import _context, _threads
+from bartizan.client._otel import threads
+from bartizan.client._recording import context
 
 variable: ContextVar[str] = ContextVar("variable", default="")
 
 
 @pytest.fixture(autouse=True)
 def patched() -> Iterator[None]:
-    unpatch = _threads.patch()
+    unpatch = threads.patch()
     yield
     unpatch()
 
 
 def here() -> str:
     """Returns the id of the current span."""
-    current = _context.current.get()
+    current = context.current.get()
     return current.span_id if current is not None else ""
 
 
@@ -105,10 +106,10 @@ def test_starting_twice_is_refused_as_before() -> None:
 
 
 def test_unpatching_leaves_no_trace() -> None:
-    unpatch = _threads.patch()
+    unpatch = threads.patch()
     unpatch()
     start = threading.Thread.start
-    again = _threads.patch()
+    again = threads.patch()
     again()
     assert threading.Thread.start is start
     assert start.__name__ == "start"

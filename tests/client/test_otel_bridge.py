@@ -12,16 +12,17 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from tests.client.instrumenting import Watched
 
-from bartizan.client import _context, _otel_bridge
-from bartizan.client._otel import SpanExporter
-from bartizan.client._otel_provider import Provider
-from bartizan.client._scopes import Continued, Session
+from bartizan.client._otel import bridge
+from bartizan.client._otel.exporter import SpanExporter
+from bartizan.client._otel.provider import Provider
+from bartizan.client._recording import context as recording
+from bartizan.client._recording.scopes import Continued, Session
 
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
-    monkeypatch.setattr(_context, "bridge", None)
-    _otel_bridge.install()
+    monkeypatch.setattr(recording, "bridge", None)
+    bridge.install()
     return Watched()
 
 
@@ -56,7 +57,7 @@ def test_spans_nest_in_both_directions(watched: Watched, tracer: trace.Tracer) -
 def test_a_span_below_opentelemetry_takes_over_what_ours_above_says(
     watched: Watched, tracer: trace.Tracer
 ) -> None:
-    scope = _context.Scope({"session_id": "s-1"})
+    scope = recording.Scope({"session_id": "s-1"})
     with (
         Session("s-1", scope),
         watched.span("a", agent="bot"),
@@ -103,7 +104,7 @@ def test_a_parent_in_another_process_is_the_parent(watched: Watched) -> None:
 
 def test_a_trace_that_is_continued_goes_on_in_opentelemetry(watched: Watched) -> None:
     provider = Provider(watched.recorder)
-    upstream = _context.Remote("1".zfill(32), "2".zfill(16), True)
+    upstream = recording.Remote("1".zfill(32), "2".zfill(16), True)
     library = provider.get_tracer("library")
     with Continued(upstream), library.start_as_current_span("call"), watched.span("ours"):
         pass
@@ -114,7 +115,7 @@ def test_a_trace_that_is_continued_goes_on_in_opentelemetry(watched: Watched) ->
 
 def test_a_trace_that_is_continued_unsampled_stays_so(watched: Watched) -> None:
     provider = Provider(watched.recorder)
-    upstream = _context.Remote("1".zfill(32), "2".zfill(16), False)
+    upstream = recording.Remote("1".zfill(32), "2".zfill(16), False)
     library = provider.get_tracer("library")
     with Continued(upstream), library.start_as_current_span("call"), watched.span("ours"):
         pass
@@ -147,9 +148,9 @@ def test_what_is_not_sampled_here_is_recorded_in_another_back_end() -> None:
 def test_a_span_that_was_open_before_the_bridge_stays_the_parent(
     monkeypatch: pytest.MonkeyPatch, tracer: trace.Tracer, watched: Watched
 ) -> None:
-    monkeypatch.setattr(_context, "bridge", None)
+    monkeypatch.setattr(recording, "bridge", None)
     with tracer.start_as_current_span("request"), watched.span("a"):
-        _otel_bridge.install()
+        bridge.install()
         with watched.span("b"):
             pass
     assert watched.tree() == {"request": "", "a": "", "b": "a"}

@@ -18,10 +18,10 @@ from opentelemetry.sdk.trace.export import (
 from opentelemetry.trace import Link, StatusCode
 from tests.client.instrumenting import Seen, decode
 
-from bartizan.client._otel import MAX_SPANS, SpanExporter
+from bartizan.client._otel.exporter import MAX_SPANS, SpanExporter
 from bartizan.client._record import OTLP, Record
-from bartizan.client._redaction import make_redactor
-from bartizan.client._values import MAX_CHARS
+from bartizan.client._recording.redaction import make_redactor
+from bartizan.client._recording.values import MAX_CHARS
 
 SECRET = "sk-abc123"
 MASK = "[REDACTED]"
@@ -271,7 +271,7 @@ def test_flush_and_shutdown_go_to_the_client(sink: Sink) -> None:
 def test_a_missing_package_is_named_with_its_remedy(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "bartizan.client._otel")
+    monkeypatch.delitem(sys.modules, "bartizan.client._otel.exporter")
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=r'pip install "bartizan-client\[otel\]"'):
-        import bartizan.client._otel  # noqa: F401
+        import bartizan.client._otel.exporter  # noqa: F401

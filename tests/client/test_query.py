@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bartizan.client import InvalidArgument, TraceQuery
-from bartizan.client._query import session_filter, trace_filter
+from bartizan.client._calls.query import session_filter, trace_filter
 from bartizan.v1 import common_pb2
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.client.recording import TRACE_ID, Recording
 
 from bartizan.client import Bartizan, InvalidArgument
-from bartizan.client._feedback import Feedback
-from bartizan.client._redaction import WITHHELD, make_redactor
+from bartizan.client._recording.feedback import Feedback
+from bartizan.client._recording.redaction import WITHHELD, make_redactor
 from bartizan.v1 import evaluation_pb2
 
 SECRET = "sk-abc123"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.client.recording import SECOND_NS, Recording, attributes
 
 from bartizan.client import Source, Span
-from bartizan.client._recorder import Recorder
+from bartizan.client._recording.recorder import Recorder
 from bartizan.v1 import common_pb2
 
 Kind = common_pb2.SpanKind

@@ -21,8 +21,8 @@ from tests.client.delivering import (
     place,
 )
 
-from bartizan.client._delivery import Delivery, Sending
-from bartizan.client._spool_file import Lease, SpoolFile, lease_of
+from bartizan.client._delivery.delivery import Delivery, Sending
+from bartizan.client._delivery.spool_file import Lease, SpoolFile, lease_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -152,6 +152,22 @@ def test_keeps_its_bounds(tmp_path: Path, when_full: str) -> None:
         assert numbers(there.ingest) == list(range(first, first + 50))
 
 
+@pytest.mark.parametrize("when_full", ["drop_newest", "drop_oldest"])
+def test_goes_on_after_it_was_full(tmp_path: Path, when_full: str) -> None:
+    size = len(Note(0).encode())
+    sending = Sending(batch_spans=1, spool_bytes=20 * size, when_full=when_full, linger_s=0.01)
+    with place() as there, delivery(there, sending, spool=tmp_path) as one:
+        there.ingest.gate.clear()
+        for number in range(60):
+            one.put(Note(number))
+        there.ingest.gate.set()
+        until_stored(one, 20)
+        one.put(Note(1_000))
+        until_stored(one, 21)
+        assert one.stats.dropped == {"spool_full": 40}
+        assert (one.stats.queued, balance(one.stats)) == (0, 0)
+
+
 def test_a_place_that_cannot_be_written_costs_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -205,7 +221,8 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_a_file_that_goes_bad_while_it_is_used_is_set_aside(tmp_path: Path) -> None:
-    with place() as there, delivery(there, Sending(linger_s=3_600), spool=tmp_path) as one:
+    sending = Sending(linger_s=3_600, batch_spans=9_000, batch_bytes=2**30)
+    with place() as there, delivery(there, sending, spool=tmp_path) as one:
         for number in range(5_000):
             one.put(Note(number, "x" * 1_000))
         spool = one._engine.store.spool

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.client.recording import Recording, attributes
 
-from bartizan.client import _context
+from bartizan.client._recording import context
 from bartizan.v1 import common_pb2
 
 
@@ -22,7 +22,7 @@ def content(messages: Any) -> list[str]:
 
 
 def current_id() -> str:
-    span = _context.current.get()
+    span = context.current.get()
     assert span is not None
     return span.span_id
 
@@ -71,7 +71,7 @@ def test_an_exception_goes_on_unchanged(bz: Recording) -> None:
         work()
     assert raised.value is error
     assert bz.only.error_type == "KeyError"
-    assert _context.current.get() is None
+    assert context.current.get() is None
 
 
 async def test_a_coroutine(bz: Recording) -> None:
@@ -137,7 +137,7 @@ def test_a_generator(bz: Recording) -> None:
     parts = []
     for chunk in chunks:
         # The consumer's own spans are not part of it.
-        assert _context.current.get() is None
+        assert context.current.get() is None
         parts.append(chunk)
     assert parts == ["It ", "is ", "here."]
     assert set(seen) == {bz.only.span_id}
@@ -229,7 +229,7 @@ async def test_an_asynchronous_generator(bz: Recording) -> None:
     assert inspect.isasyncgenfunction(stream)
     parts = []
     async for chunk in stream():
-        assert _context.current.get() is None
+        assert context.current.get() is None
         parts.append(chunk)
     assert parts == ["It ", "is ", "here."]
     assert content(bz.only.output) == ["It is here."]
@@ -352,7 +352,7 @@ def test_endless_recursion_is_the_caller_s_own(bz: Recording) -> None:
 
     with pytest.raises(RecursionError):
         forever()
-    assert _context.current.get() is None
+    assert context.current.get() is None
 
 
 def test_what_has_no_signature(bz: Recording) -> None:

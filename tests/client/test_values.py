@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from bartizan.client._messages import as_json
-from bartizan.client._values import MAX_CHARS, MAX_DEPTH, MAX_NODES, cut, snapshot
+from bartizan.client._recording.messages import as_json
+from bartizan.client._recording.values import MAX_CHARS, MAX_DEPTH, MAX_NODES, cut, snapshot
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 VALUES = st.recursive(

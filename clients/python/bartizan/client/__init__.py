@@ -5,11 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bartizan.client._api import TraceView
-from bartizan.client._channel import Tls
-from bartizan.client._client import Bartizan
-from bartizan.client._delivery import Sending
-from bartizan.client._errors import (
+from bartizan.client._calls.api import TraceView
+from bartizan.client._calls.channel import Tls
+from bartizan.client._calls.errors import (
     Aborted,
     AlreadyExists,
     BartizanError,
@@ -25,25 +23,27 @@ from bartizan.client._errors import (
     Unavailable,
     Unimplemented,
 )
-from bartizan.client._recorder import Source
-from bartizan.client._retry import Backoff
-from bartizan.client._span import Span
-from bartizan.client._stats import Stats
+from bartizan.client._calls.retry import Backoff
+from bartizan.client._client import Bartizan
+from bartizan.client._delivery.delivery import Sending
+from bartizan.client._delivery.stats import Stats
+from bartizan.client._recording.recorder import Source
+from bartizan.client._recording.span import Span
 
 if TYPE_CHECKING:
-    from bartizan.client._admin import Admin
     from bartizan.client._aio import AsyncBartizan
-    from bartizan.client._outbox import Limits
-    from bartizan.client._query import SessionQuery, TraceQuery
-    from bartizan.client._stream import Stream
+    from bartizan.client._calls.admin import Admin
+    from bartizan.client._calls.outbox import Limits
+    from bartizan.client._calls.query import SessionQuery, TraceQuery
+    from bartizan.client._calls.stream import Stream
 
 _LATER = {
-    "Admin": "_admin",
+    "Admin": "_calls.admin",
     "AsyncBartizan": "_aio",
-    "Limits": "_outbox",
-    "SessionQuery": "_query",
-    "Stream": "_stream",
-    "TraceQuery": "_query",
+    "Limits": "_calls.outbox",
+    "SessionQuery": "_calls.query",
+    "Stream": "_calls.stream",
+    "TraceQuery": "_calls.query",
 }
 """What needs gRPC or the messages, which take their time to import."""
 

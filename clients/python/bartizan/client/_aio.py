@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Callable
 
 import grpc
 
-from bartizan.client._api import ATTEMPTS, TIMEOUT_S
-from bartizan.client._channel import OPTIONS, Tls, resolve
-from bartizan.client._errors import from_rpc
-from bartizan.client._outbox import check_batch
-from bartizan.client._retry import Backoff
+from bartizan.client._calls.api import ATTEMPTS, TIMEOUT_S
+from bartizan.client._calls.channel import OPTIONS, Tls, resolve
+from bartizan.client._calls.errors import from_rpc
+from bartizan.client._calls.outbox import check_batch
+from bartizan.client._calls.retry import Backoff
 from bartizan.v1 import trace_pb2, trace_pb2_grpc
 
 if TYPE_CHECKING:

@@ -6,19 +6,19 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Callable
 
-from bartizan.client._api import ATTEMPTS, TIMEOUT_S, Api
-from bartizan.client._channel import Tls, resolve
-from bartizan.client._delivery import Delivery, Sending
-from bartizan.client._recorder import Recorder, Source
-from bartizan.client._redaction import Redaction, make_redactor
-from bartizan.client._retry import Backoff
+from bartizan.client._calls.api import ATTEMPTS, TIMEOUT_S, Api
+from bartizan.client._calls.channel import Tls, resolve
+from bartizan.client._calls.retry import Backoff
+from bartizan.client._delivery.delivery import Delivery, Sending
+from bartizan.client._recording.recorder import Recorder, Source
+from bartizan.client._recording.redaction import Redaction, make_redactor
+from bartizan.client._recording.tracer import Tracer
 from bartizan.client._settings import flag, share, text
-from bartizan.client._tracer import Tracer
 
 if TYPE_CHECKING:
-    from bartizan.client._otel import SpanExporter
+    from bartizan.client._delivery.stats import Stats
+    from bartizan.client._otel.exporter import SpanExporter
     from bartizan.client._record import Record
-    from bartizan.client._stats import Stats
 
 SHUTDOWN_TIMEOUT_S = 5.0
 """A program that ends waits so long for a server that is slow, and no longer."""
@@ -90,10 +90,12 @@ class Bartizan(Tracer, Api):
         target = resolve(api_key, endpoint, tls)
         backoff = backoff or Backoff()
         Api.__init__(self, target, timeout_s, max_attempts, backoff, sleep)
+        on = flag("enabled", enabled, "BARTIZAN_ENABLED", True)
+        directory = text(None if spool is None else os.fspath(spool), "BARTIZAN_SPOOL")
         self._delivery = Delivery(
             target,
             sending or Sending(),
-            spool=text(None if spool is None else os.fspath(spool), "BARTIZAN_SPOOL") or None,
+            spool=(directory or None) if on else None,
             backoff=backoff,
             debug=flag("debug", debug, "BARTIZAN_DEBUG", False),
         )
@@ -105,7 +107,7 @@ class Bartizan(Tracer, Api):
         }
         capture = flag("capture_content", capture_content, "BARTIZAN_CAPTURE_CONTENT", True)
         recorder = Recorder(
-            self._delivery.put if flag("enabled", enabled, "BARTIZAN_ENABLED", True) else _discard,
+            self._delivery.put if on else _discard,
             source or Source(),
             {key: value for key, value in shared.items() if value},
             tags=tuple(tags),
@@ -134,7 +136,7 @@ class Bartizan(Tracer, Api):
             ImportError: a named library, or its instrumentation, is not installed.
             FailedPrecondition: the application has instrumented a named library itself.
         """
-        from bartizan.client._instrument import process
+        from bartizan.client._otel.instrument import process
 
         if self._recorder.put is _discard:
             return ()
@@ -146,7 +148,7 @@ class Bartizan(Tracer, Api):
 
         Raises ImportError when the extra `otel` is not installed.
         """
-        from bartizan.client._otel import exporter
+        from bartizan.client._otel.exporter import exporter
 
         return exporter(self._recorder, self.flush)
 
@@ -171,7 +173,7 @@ class Bartizan(Tracer, Api):
         What is recorded afterwards is counted and dropped. A program that ends calls it by itself.
         """
         if self._instruments:
-            from bartizan.client._instrument import process
+            from bartizan.client._otel.instrument import process
 
             process.switch_off(self._recorder)
         return self._delivery.shutdown(timeout_s)

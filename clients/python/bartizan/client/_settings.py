@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bartizan.client._errors import InvalidArgument
+from bartizan.client._calls.errors import InvalidArgument
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")

@@ -1,0 +1,1 @@
+"""OpenTelemetry, and the libraries that are instrumented by it."""

@@ -1,0 +1,1 @@
+"""What a program records: spans, sessions, feedback; nothing here sends."""
