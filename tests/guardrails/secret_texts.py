@@ -157,7 +157,7 @@ FORMATS: dict[str, Make] = {
     "aws secret": form("aws_secret_access_key = {}", of(BASE64, 40)),
     "kubeconfig": form("users:\n- name: a\n  user:\n    token: {}", of(ALNUM, 48)),
     "datadog": form("DD_API_KEY={}", of(HEX, 32)),
-    "npmrc": form("//registry.npmjs.org/:_authToken={}", uuid),
+    "npmrc": form("//npm.example.com/:_authToken={}", uuid),
     "flag": form("deploy --token {} --region eu", of(ALNUM, 32)),
     "client secret": form('{{"client_id": "a", "client_secret": "{}"}}', of(WORD, 40)),
     "password": form("password: {}-{}!", of(string.ascii_lowercase, 5), of(ALNUM + "#", 9)),

@@ -8,9 +8,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from bartizan.server import openapi
 from bartizan.server.openapi_schema import schemas_of
-from bartizan.v1 import admin_pb2, common_pb2, evaluation_pb2, trace_pb2
+from bartizan.v1 import admin_pb2, common_pb2, evaluation_pb2, guardrail_pb2, trace_pb2
 
-FILES = (admin_pb2, common_pb2, evaluation_pb2, trace_pb2)
+FILES = (admin_pb2, common_pb2, evaluation_pb2, guardrail_pb2, trace_pb2)
 
 
 def _references(node: Any) -> Iterator[str]:

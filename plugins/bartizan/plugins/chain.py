@@ -8,15 +8,18 @@ from itertools import compress
 
 from bartizan.plugins.config import missing_package
 from bartizan.plugins.contract import Finding, Guardrail, Role, Text
-from bartizan.plugins.decision import Action
+from bartizan.plugins.decision import Action, Verdict
 from bartizan.plugins.errors import BartizanError, ConfigError
 from bartizan.plugins.judgement import (
+    ASK_ALL,
     NOTHING_SAID,
+    Ask,
     ChainMetrics,
     Context,
     Failure,
     Judgement,
     NoMetrics,
+    Report,
     Ruled,
 )
 from bartizan.plugins.redact import WITHHELD, Span, redact
@@ -25,6 +28,8 @@ from bartizan.plugins.rules import Rule, RuleSet, Stage, Where
 from bartizan.plugins.runner import Outcome, RuleRunner
 
 WITHHELD_CATEGORY = "chain.withheld"
+
+_SKIPPED = Outcome({})
 
 
 class Chain:
@@ -51,7 +56,10 @@ class Chain:
         await asyncio.gather(*(self._start(runner) for runner in self._one_runner_per_plugin()))
 
     async def judge(
-        self, texts: Sequence[Text], contexts: Sequence[Context] | None = None
+        self,
+        texts: Sequence[Text],
+        contexts: Sequence[Context] | None = None,
+        ask: Ask = ASK_ALL,
     ) -> Judgement:
         """Returns what the rules say about the texts.
 
@@ -61,9 +69,9 @@ class Chain:
         if not self._runners or not texts:
             return NOTHING_SAID
         if self.looks_at_context:
-            return await self._judge(texts, contexts)
+            return await self._judge(texts, contexts, ask)
         once, copies = _distinct(texts)
-        return _spread(await self._judge(once, None), copies)
+        return _spread(await self._judge(once, None, ask), copies)
 
     async def aclose(self) -> None:
         """Closes every plugin. May be called before `start`, and twice."""
@@ -88,19 +96,22 @@ class Chain:
     def _one_runner_per_plugin(self) -> Iterator[RuleRunner]:
         return iter({id(runner.plugin): runner for runner in self._runners}.values())
 
-    async def _judge(self, texts: Sequence[Text], contexts: Sequence[Context] | None) -> Judgement:
-        calls: list[tuple[RuleRunner, Sequence[int], Coroutine[None, None, Outcome]]] = []
-        for runner in self._runners:
-            indexes = _applicable(runner.rule.where, texts, contexts)
-            if indexes is None:
-                calls.append((runner, range(len(texts)), runner.run(texts)))
-            elif indexes:
-                chosen = [texts[index] for index in indexes]
-                calls.append((runner, indexes, runner.run(chosen)))
-        outcomes = await _all([call for _, _, call in calls])
+    async def _judge(
+        self, texts: Sequence[Text], contexts: Sequence[Context] | None, ask: Ask
+    ) -> Judgement:
+        asked = [
+            (runner, _applicable(runner.rule.where, texts, contexts))
+            for runner in self._runners
+            if not ask.rules or runner.rule.id in ask.rules
+        ]
+        outcomes = iter(
+            await _all(
+                [runner.run(_at(texts, indexes), ask) for runner, indexes in asked if indexes]
+            )
+        )
         said = _Said(texts, self._hash_key)
-        for (runner, indexes, _), outcome in zip(calls, outcomes, strict=True):
-            said.add(runner.rule, indexes, outcome)
+        for runner, indexes in asked:
+            said.add(runner.rule, indexes, next(outcomes) if indexes else _SKIPPED)
         return said.judgement()
 
 
@@ -113,15 +124,20 @@ class _Said:
         self._decisions: dict[int, list[Ruled]] = {}
         self._spans: dict[int, list[Span]] = {}
         self._withheld: set[int] = set()
-        self._complete = True
+        self._reports: list[Report] = []
 
     def add(self, rule: Rule, indexes: Sequence[int], outcome: Outcome) -> None:
+        self._reports.append(
+            Report(
+                rule.id, rule.version, rule.shadow, len(indexes), outcome.seconds, outcome.failure
+            )
+        )
         if outcome.failure is not None:
             self._add_failure(rule, indexes, outcome.failure)
         redacts = rule.action is Action.REDACT and not rule.shadow
         for position, findings in outcome.found.items():
             index = indexes[position]
-            self._decide(rule, index, findings)
+            self._decide(rule, index, findings, rule.verdict)
             if redacts:
                 self._spans.setdefault(index, []).extend(_spans(rule, findings))
 
@@ -133,10 +149,10 @@ class _Said:
             if redacted != value:
                 replacements[index] = redacted
         replacements.update(dict.fromkeys(self._withheld, WITHHELD))
-        return Judgement(self._decisions, replacements, self._complete)
+        complete = not any(report.failure for report in self._reports)
+        return Judgement(self._decisions, replacements, complete, self._spans, self._reports)
 
     def _add_failure(self, rule: Rule, indexes: Sequence[int], failure: Failure) -> None:
-        self._complete = False
         choice = rule.on_timeout if failure is Failure.TIMEOUT else rule.on_error
         if not rule.denies(choice):
             return
@@ -144,13 +160,16 @@ class _Said:
         for index in indexes:
             length = len(self._texts[index].value)
             if length:
-                self._decide(rule, index, [Finding(WITHHELD_CATEGORY, 1.0, 0, length, failure)])
+                withheld = Finding(WITHHELD_CATEGORY, 1.0, 0, length, failure)
+                self._decide(rule, index, [withheld], Verdict.DENY)
                 if withholds:
                     self._withheld.add(index)
 
-    def _decide(self, rule: Rule, index: int, findings: Sequence[Finding]) -> None:
+    def _decide(
+        self, rule: Rule, index: int, findings: Sequence[Finding], verdict: Verdict
+    ) -> None:
         self._decisions.setdefault(index, []).extend(
-            Ruled(finding, rule.id, rule.version, rule.verdict, rule.action, rule.shadow)
+            Ruled(finding, rule.id, rule.version, verdict, rule.action, rule.shadow)
             for finding in findings
         )
 
@@ -188,10 +207,8 @@ async def _all(calls: list[Coroutine[None, None, Outcome]]) -> list[Outcome]:
 
 def _applicable(
     where: Where, texts: Sequence[Text], contexts: Sequence[Context] | None
-) -> Sequence[int] | None:
-    """Returns the indexes of the texts where a rule applies; None for all of them."""
-    if not where.roles and not where.looks_at_context:
-        return None
+) -> Sequence[int]:
+    """Returns the indexes of the texts where a rule applies."""
     indexes: Sequence[int] = range(len(texts))
     if where.roles:
         roles: frozenset[Role] = frozenset(where.roles)
@@ -203,6 +220,10 @@ def _applicable(
     return indexes
 
 
+def _at(texts: Sequence[Text], indexes: Sequence[int]) -> Sequence[Text]:
+    return texts if len(indexes) == len(texts) else [texts[index] for index in indexes]
+
+
 def _fits(where: Where, context: Context) -> bool:
     return (
         _named(where.agents, context.agent)
@@ -211,8 +232,10 @@ def _fits(where: Where, context: Context) -> bool:
     )
 
 
-def _named(patterns: Sequence[str], name: str) -> bool:
-    return not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
+def _named(patterns: Sequence[str], name: str | None) -> bool:
+    if not patterns or name is None:
+        return True
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _spans(rule: Rule, findings: Sequence[Finding]) -> Iterator[Span]:
@@ -243,4 +266,5 @@ def _spread(judgement: Judgement, copies: list[list[int]] | None) -> Judgement:
         return judgement
     decisions = {i: said for at, said in judgement.decisions.items() for i in copies[at]}
     replacements = {i: value for at, value in judgement.replacements.items() for i in copies[at]}
-    return Judgement(decisions, replacements, judgement.complete)
+    spans = {i: left_out for at, left_out in judgement.spans.items() for i in copies[at]}
+    return Judgement(decisions, replacements, judgement.complete, spans, judgement.reports)

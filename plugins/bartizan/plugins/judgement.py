@@ -7,15 +7,40 @@ from typing import Protocol
 
 from bartizan.plugins.contract import Finding
 from bartizan.plugins.decision import Action, Verdict
+from bartizan.plugins.redact import Span
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a text was seen. Give the same object for all texts of a span."""
+    """Where a text was seen. Give the same object for all texts of a span.
 
-    agent: str = ""
-    environment: str = ""
-    model: str = ""
+    None is for what nobody knows: rules that ask for it apply, as a redaction too much does less
+    harm than one too few. An empty name is that of nobody.
+    """
+
+    agent: str | None = ""
+    environment: str | None = ""
+    model: str | None = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one call wants of a chain.
+
+    Attributes:
+        rules: ids of the rules to ask; all of them when empty.
+        seconds: when rules that have not finished follow their `on_timeout`, if their own budget
+            is longer. None leaves each its own.
+        counts: False when the caller asks about overlapping parts of one text, and tells the
+            metrics of findings itself.
+    """
+
+    rules: frozenset[str] = frozenset()
+    seconds: float | None = None
+    counts: bool = True
+
+
+ASK_ALL = Ask()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +55,53 @@ class Ruled:
     shadow: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the rules said. Sparse: a text that no rule spoke of is in neither mapping.
-
-    Attributes:
-        decisions: by index of the text, in the order of the rules.
-        replacements: by index of the text, the value to store instead.
-        complete: False when a rule failed, so that silence about a text does not mean it is clean.
-    """
-
-    decisions: Mapping[int, Sequence[Ruled]] = field(default_factory=dict)
-    replacements: Mapping[int, str] = field(default_factory=dict)
-    complete: bool = True
-
-
-NOTHING_SAID = Judgement()
-
-
 class Failure(StrEnum):
     """Why a rule could not judge. The code of the finding that says so."""
 
     TIMEOUT = "TIMEOUT"
     ERROR = "ERROR"
     CIRCUIT_OPEN = "CIRCUIT_OPEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How one rule fared in one call.
+
+    Attributes:
+        texts: how many of the texts it applies to.
+        seconds: how long it took, or how long it was waited for.
+        failure: why it could not judge them; None when it did.
+    """
+
+    rule: str
+    rule_version: str
+    shadow: bool
+    texts: int
+    seconds: float
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the rules said. Sparse: a text that no rule spoke of is in none of the mappings.
+
+    Attributes:
+        decisions: by index of the text, in the order of the rules.
+        replacements: by index of the text, the value to store instead.
+        complete: False when a rule failed, so that silence about a text does not mean it is clean.
+        spans: by index of the text, what the replacement leaves out of it. A text that is
+            withheld as a whole may have none.
+        reports: one for each rule that was asked, in the order of the rules.
+    """
+
+    decisions: Mapping[int, Sequence[Ruled]] = field(default_factory=dict)
+    replacements: Mapping[int, str] = field(default_factory=dict)
+    complete: bool = True
+    spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)
+    reports: Sequence[Report] = ()
+
+
+NOTHING_SAID = Judgement()
 
 
 class ChainMetrics(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 from bartizan.plugins.chain import Chain
 from bartizan.plugins.contract import Text
 from bartizan.plugins.errors import BartizanError, ConfigError
-from bartizan.plugins.judgement import Context, Judgement
+from bartizan.plugins.judgement import ASK_ALL, Ask, Context, Judgement
 from bartizan.plugins.rules import RuleSet, load_rules
 
 Stamp = tuple[int, int, int]
@@ -61,12 +61,15 @@ class RulesFile:
             return None
 
     async def judge(
-        self, texts: Sequence[Text], contexts: Sequence[Context] | None = None
+        self,
+        texts: Sequence[Text],
+        contexts: Sequence[Context] | None = None,
+        ask: Ask = ASK_ALL,
     ) -> Judgement:
         """Returns what the rules of now say about the texts, as Chain.judge."""
         if self._live is None:
             raise RuntimeError("start() comes first")
-        return await self._live.judge(texts, contexts)
+        return await self._live.judge(texts, contexts, ask)
 
     @property
     def looks_at_context(self) -> bool:
@@ -116,11 +119,13 @@ class _Live:
     def looks_at_context(self) -> bool:
         return self._chain.looks_at_context
 
-    async def judge(self, texts: Sequence[Text], contexts: Sequence[Context] | None) -> Judgement:
+    async def judge(
+        self, texts: Sequence[Text], contexts: Sequence[Context] | None, ask: Ask
+    ) -> Judgement:
         self._calls += 1
         self._idle.clear()
         try:
-            return await self._chain.judge(texts, contexts)
+            return await self._chain.judge(texts, contexts, ask)
         finally:
             self._calls -= 1
             if not self._calls:

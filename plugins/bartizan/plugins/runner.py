@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import compress
 
 from bartizan.plugins.contract import Finding, Guardrail, Text
-from bartizan.plugins.judgement import ChainMetrics, Failure
+from bartizan.plugins.judgement import ASK_ALL, Ask, ChainMetrics, Failure
 from bartizan.plugins.limits import Breaker
 from bartizan.plugins.rules import Rule
 
@@ -26,10 +26,11 @@ class FaultyFinding(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rule found, by index of the text, or why it could not say."""
+    """What a rule found, by index of the text, or why it could not say; and how long it took."""
 
     found: Found
     failure: Failure | None = None
+    seconds: float = 0.0
 
 
 class RuleRunner:
@@ -46,10 +47,12 @@ class RuleRunner:
         self._slots = asyncio.Semaphore(rule.max_concurrency)
         self._abandoned: set[asyncio.Task[Found]] = set()
 
-    async def run(self, texts: Sequence[Text]) -> Outcome:
+    async def run(self, texts: Sequence[Text], ask: Ask = ASK_ALL) -> Outcome:
         """Returns what the rule's plugin finds in the texts. Never raises but CancelledError."""
         if not self._breaker.allows():
-            return self._failed(Failure.CIRCUIT_OPEN, len(texts))
+            return self._failed(Failure.CIRCUIT_OPEN, len(texts), 0.0)
+        budget_s = self.rule.budget_ms / 1_000
+        hurried = ask.seconds is not None and ask.seconds < budget_s
         started = self._clock()
         turn = asyncio.Event()
         # A task of its own, so that a plugin that does not heed its cancellation is left behind.
@@ -58,18 +61,24 @@ class RuleRunner:
             # One turn is enough for most, and to wait for longer costs more than they do.
             await asyncio.sleep(0)
             if not call.done():
-                await asyncio.wait({call}, timeout=self.rule.budget_ms / 1_000)
+                await asyncio.wait({call}, timeout=ask.seconds if hurried else budget_s)
         finally:
             if not call.done():
                 self._abandon(call)
+        seconds = self._clock() - started
         if not call.done():
-            return self._timed_out(len(texts), busy=not turn.is_set())
+            if hurried or not turn.is_set():
+                # Its caller had no time, or it waited for its turn: the plugin is not broken.
+                return self._failed(Failure.TIMEOUT, len(texts), seconds)
+            return self._plugin_failed(Failure.TIMEOUT, TimeoutError(), len(texts), seconds)
         if call.cancelled():
-            return self._plugin_failed(Failure.ERROR, asyncio.CancelledError(), len(texts))
-        if (error := call.exception()) is not None:
-            return self._plugin_failed(Failure.ERROR, error, len(texts))
-        self._succeeded(call.result(), len(texts), self._clock() - started)
-        return Outcome(call.result())
+            error: BaseException | None = asyncio.CancelledError()
+        else:
+            error = call.exception()
+        if error is not None:
+            return self._plugin_failed(Failure.ERROR, error, len(texts), seconds)
+        self._succeeded(call.result(), len(texts), seconds, ask.counts)
+        return Outcome(call.result(), seconds=seconds)
 
     async def _call(self, texts: Sequence[Text], turn: asyncio.Event) -> Found:
         async with self._slots:
@@ -91,23 +100,19 @@ class RuleRunner:
         if not call.cancelled():
             call.exception()
 
-    def _timed_out(self, texts: int, *, busy: bool) -> Outcome:
-        if busy:
-            # It waited for its turn: the plugin has much to do, it is not broken.
-            return self._failed(Failure.TIMEOUT, texts)
-        return self._plugin_failed(Failure.TIMEOUT, TimeoutError(), texts)
-
-    def _succeeded(self, found: Found, texts: int, seconds: float) -> None:
+    def _succeeded(self, found: Found, texts: int, seconds: float, counts: bool) -> None:
         if self._breaker.is_open:
             logger.warning("rule %s works again", self.rule.id)
             self._metrics.circuit(self.rule.id, False)
         self._breaker.succeeded()
         self._metrics.judged(self.rule.id, texts, seconds)
-        if found:
+        if found and counts:
             findings = sum(map(len, found.values()))
             self._metrics.found(self.rule.id, self.rule.action, self.rule.shadow, findings)
 
-    def _plugin_failed(self, failure: Failure, error: BaseException, texts: int) -> Outcome:
+    def _plugin_failed(
+        self, failure: Failure, error: BaseException, texts: int, seconds: float
+    ) -> Outcome:
         was_open = self._breaker.is_open
         self._breaker.failed()
         # The type alone: a message may quote the text. And only the first in a row.
@@ -116,11 +121,11 @@ class RuleRunner:
         if self._breaker.is_open and not was_open:
             logger.error("rule %s keeps failing and is suspended", self.rule.id)
             self._metrics.circuit(self.rule.id, True)
-        return self._failed(failure, texts)
+        return self._failed(failure, texts, seconds)
 
-    def _failed(self, failure: Failure, texts: int) -> Outcome:
+    def _failed(self, failure: Failure, texts: int, seconds: float) -> Outcome:
         self._metrics.failed(self.rule.id, failure, texts)
-        return Outcome({}, failure)
+        return Outcome({}, failure, seconds)
 
 
 def checked(

@@ -31,6 +31,7 @@ from bartizan.server.rpc.connect_door import ConnectDoor
 from bartizan.server.rpc.evaluations import EvaluationService
 from bartizan.server.rpc.gate import Gate
 from bartizan.server.rpc.grpc_server import serve_grpc
+from bartizan.server.rpc.guardrails import GuardrailService
 from bartizan.server.rpc.ingest import IngestService
 from bartizan.server.rpc.otlp import OtlpTraceService
 from bartizan.server.rpc.tls import Tls
@@ -180,6 +181,7 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
         otlp,
         TraceService(engine, tail, tokens, check_key=keys.check),
         EvaluationService(engine, rules, quotas, tokens, metrics, time.time_ns),
+        GuardrailService(rules, quotas, check_key=keys.check),
         AdminService(engine, tokens, clock=_now, forget=keys.forget),
     ]
     gate = Gate(keys, metrics)

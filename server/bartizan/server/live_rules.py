@@ -1,6 +1,6 @@
 """The guardrail rules in force: a chain from a file, with its failures counted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from bartizan.plugins.chain import Chain, build_chain
 from bartizan.plugins.contract import Text
 from bartizan.plugins.decision import Action
 from bartizan.plugins.errors import ConfigError
-from bartizan.plugins.judgement import Context, Failure, Judgement
+from bartizan.plugins.judgement import ASK_ALL, Ask, Context, Failure, Judgement
+from bartizan.plugins.redact import Span, redact
 from bartizan.plugins.registry import guardrails
 from bartizan.plugins.reload import RulesFile
 from bartizan.plugins.rules import RuleSet, Stage
@@ -31,6 +32,7 @@ class LiveRules:
         self._path = path
         self._hash_key = hash_key
         self._metrics = metrics
+        self._counted = _Counted(metrics)
         self._file = RulesFile(path, self._build, self._heard)
         self.generation = 0
 
@@ -50,10 +52,21 @@ class LiveRules:
             log.error("the rules file is bad; the last good rules stay", problem=error.message)
 
     async def judge(
-        self, texts: Sequence[Text], contexts: Sequence[Context] | None = None
+        self,
+        texts: Sequence[Text],
+        contexts: Sequence[Context] | None = None,
+        ask: Ask = ASK_ALL,
     ) -> Judgement:
         """Returns what the rules say about the texts."""
-        return await self._file.judge(texts, contexts)
+        return await self._file.judge(texts, contexts, ask)
+
+    def redact(self, value: str, spans: Iterable[Span]) -> str:
+        """Returns a value without the text of the spans, as a judgement would replace it."""
+        return redact(value, spans, self._hash_key)
+
+    def found(self, rule: str, action: Action, shadow: bool) -> None:
+        """Counts a finding of a judgement that did not count its own."""
+        self._counted.found(rule, action, shadow, 1)
 
     async def aclose(self) -> None:
         """Closes the plugins."""
@@ -66,9 +79,7 @@ class LiveRules:
                 f"rule '{rule.id}': stage deferred is not run by this version; use stage inline",
                 field="stage",
             )
-        return build_chain(
-            rules, guardrails(), hash_key=self._hash_key, metrics=_Counted(self._metrics)
-        )
+        return build_chain(rules, guardrails(), hash_key=self._hash_key, metrics=self._counted)
 
     def _heard(self, good: bool) -> None:
         self._metrics.rules_reload_failed.set(not good)

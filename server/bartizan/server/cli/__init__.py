@@ -9,6 +9,7 @@ from typer.exceptions import TyperException
 
 from bartizan.plugins.errors import ConfigError
 from bartizan.server.cli import (
+    check,
     demo,
     doctor,
     export,
@@ -50,6 +51,7 @@ app.command("traces")(traces.traces)
 app.command("trace")(traces.trace)
 app.command("sessions")(sessions.sessions)
 app.command("export")(export.export)
+app.command("check")(check.check)
 app.add_typer(keys.app)
 app.add_typer(projects.app)
 app.command("doctor")(doctor.doctor)

@@ -81,7 +81,9 @@ class _Bridge:
     async def _serve(self, context: Context, work: Callable[[Call], Awaitable[T]]) -> T:
         visit = self._gate.visit(self._method, _metadata(context))
         try:
-            result = await work(await visit.admit())
+            call = await visit.admit()
+            call.time_left = context.time_remaining
+            result = await work(call)
         except BaseException as error:
             refusal = visit.leave(told_apart(error))
             if refusal is None:

@@ -1,6 +1,6 @@
 """Who calls, and what a service may know about the call."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -43,6 +43,8 @@ class Call:
     request_bytes: int = 0
     """Size of the request message after decompression; of a stream, of its latest message."""
     trailers: dict[str, str] = field(default_factory=dict)
+    time_left: Callable[[], float | None] = lambda: None
+    """Returns how many seconds the caller still waits; None when that is not known."""
 
 
 class Authenticator(Protocol):

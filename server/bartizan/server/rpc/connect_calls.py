@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from connectrpc.code import Code as ConnectCode
@@ -52,6 +53,7 @@ class Calls:
             if refusal is None:
                 raise
             raise _connect_error(refusal, context) from None
+        call.time_left = partial(_time_left, context)
         self._open[context] = call
         return visit
 
@@ -80,6 +82,11 @@ class Calls:
             f"{method.rpc} needs a client that streams, which HTTP/1.1 cannot carry:"
             f" use native gRPC{instead}",
         )
+
+
+def _time_left(context: Context) -> float | None:
+    left_ms = context.timeout_ms
+    return None if left_ms is None else left_ms / 1_000
 
 
 def _connect_error(error: BartizanError, context: Context) -> ConnectError:

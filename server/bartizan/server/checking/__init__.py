@@ -1,0 +1,1 @@
+"""Verdicts before acting: what is done for a check on top of what the rules say."""
