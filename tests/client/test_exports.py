@@ -11,7 +11,7 @@ import bartizan.client
 
 NAMES = (
     "Aborted Admin AlreadyExists AsyncBartizan Backoff Bartizan BartizanError Cancelled"
-    " DeadlineExceeded FailedPrecondition Internal InvalidArgument Limits NotFound"
+    " Checked DeadlineExceeded Denied FailedPrecondition Internal InvalidArgument Limits NotFound"
     " PermissionDenied ResourceExhausted Sending SessionQuery Source Span Stats Stream Tls"
     " TraceQuery TraceView Unauthenticated Unavailable Unimplemented"
 )

@@ -24,6 +24,7 @@ from bartizan.client._calls.errors import (
     Unimplemented,
 )
 from bartizan.client._calls.retry import Backoff
+from bartizan.client._checking.checked import Checked, Denied
 from bartizan.client._client import Bartizan
 from bartizan.client._delivery.delivery import Sending
 from bartizan.client._delivery.stats import Stats
@@ -56,7 +57,9 @@ __all__ = [
     "Bartizan",
     "BartizanError",
     "Cancelled",
+    "Checked",
     "DeadlineExceeded",
+    "Denied",
     "FailedPrecondition",
     "Internal",
     "InvalidArgument",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable
 from bartizan.client._calls.api import ATTEMPTS, TIMEOUT_S, Api
 from bartizan.client._calls.channel import Tls, resolve
 from bartizan.client._calls.retry import Backoff
+from bartizan.client._checking.checker import Checker
 from bartizan.client._delivery.delivery import Delivery, Sending
 from bartizan.client._recording.recorder import Recorder, Source
 from bartizan.client._recording.redaction import Redaction, make_redactor
@@ -24,7 +25,7 @@ SHUTDOWN_TIMEOUT_S = 5.0
 """A program that ends waits so long for a server that is slow, and no longer."""
 
 
-class Bartizan(Tracer, Api):
+class Bartizan(Tracer, Checker, Api):
     """Traces a program, and talks to one Bartizan server. Safe to use from several threads.
 
     What records (`trace`, `span`, `session`, `feedback`) never raises and never waits for the
@@ -116,6 +117,7 @@ class Bartizan(Tracer, Api):
             sample_rate=share("sample_rate", sample_rate, "BARTIZAN_SAMPLE_RATE"),
         )
         Tracer.__init__(self, recorder)
+        Checker.__init__(self, self, {key: shared[key] for key in ("agent", "environment")})
         self._instruments = False
 
     def __enter__(self) -> Bartizan:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bartizan.client._calls.query import SessionQuery, TraceQuery
     from bartizan.client._calls.retry import Backoff
     from bartizan.client._calls.stream import Stream
-    from bartizan.v1 import common_pb2, trace_pb2, trace_pb2_grpc
+    from bartizan.v1 import common_pb2, guardrail_pb2_grpc, trace_pb2, trace_pb2_grpc
 
 TIMEOUT_S = 30.0
 """One attempt of one call."""
@@ -57,6 +57,7 @@ class Wire(NamedTuple):
     channel: grpc.Channel
     ingest: trace_pb2_grpc.IngestServiceStub
     traces: trace_pb2_grpc.TraceServiceStub
+    guardrails: guardrail_pb2_grpc.GuardrailServiceStub
 
 
 class Api:
@@ -207,6 +208,10 @@ class Api:
         request = trace_pb2.TailTracesRequest(filter=trace_filter(query, _now()))
         return self._server_stream(self._wire.traces.TailTraces, request, None)
 
+    def guardrail(self, method: str) -> tuple[Any, tuple[tuple[str, str | bytes], ...]]:
+        """Returns a method of GuardrailService, and the metadata to call it with."""
+        return getattr(self._wire.guardrails, method), self._target.metadata
+
     def call(self, method: str, request: bytes) -> bytes:
         """Calls any unary method of the server, `package.Service/Method`, with serialized messages.
 
@@ -282,11 +287,16 @@ class Api:
 
 def _dial(target: Target) -> Wire:
     from bartizan.client._calls.channel import dial
-    from bartizan.v1 import trace_pb2_grpc
+    from bartizan.v1 import guardrail_pb2_grpc, trace_pb2_grpc
 
     channel = dial(target)
-    ingest = trace_pb2_grpc.IngestServiceStub(channel)
-    return Wire(os.getpid(), channel, ingest, trace_pb2_grpc.TraceServiceStub(channel))
+    return Wire(
+        os.getpid(),
+        channel,
+        trace_pb2_grpc.IngestServiceStub(channel),
+        trace_pb2_grpc.TraceServiceStub(channel),
+        guardrail_pb2_grpc.GuardrailServiceStub(channel),
+    )
 
 
 def _now() -> datetime:

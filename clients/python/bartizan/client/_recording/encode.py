@@ -38,7 +38,9 @@ FIELD_CHARS = {
 KINDS: Mapping[str, common_pb2.SpanKind.ValueType] = {
     name[len("SPAN_KIND_") :].lower(): number for name, number in common_pb2.SpanKind.items()
 }
-_ROLES = {name[len("ROLE_") :].lower(): number for name, number in common_pb2.Role.items()}
+ROLE_NUMBERS: Mapping[str, common_pb2.Role.ValueType] = {
+    name[len("ROLE_") :].lower(): number for name, number in common_pb2.Role.items()
+}
 _INPUT_ROLES = {"tool": "tool_call"}
 _OUTPUT_ROLES = {"tool": "tool_result", "retriever": "retrieved", "reranker": "retrieved"}
 
@@ -126,7 +128,7 @@ def _add_messages(messages: Any, given: tuple[Any, str] | None, role: str, clean
             return
         plain = isinstance(text.content, str)
         messages.add(
-            role=_ROLES[text.role],
+            role=ROLE_NUMBERS[text.role],
             content=clean(text.content) if plain else as_json(_map_texts(text.content, clean)),
             name=clean(text.name)[:MAX_NAME_CHARS],
             tool_call_id=clean(text.tool_call_id)[:MAX_NAME_CHARS],
