@@ -123,6 +123,9 @@ def _add_messages(messages: Any, given: tuple[Any, str] | None, role: str, clean
         return
     value, wanted = given
     role = ROLES.get(wanted.lower(), role) if wanted else role
+    if type(value) is str:
+        messages.add(role=ROLE_NUMBERS[role], content=clean(value))
+        return
     for number, text in enumerate(read_messages(value, role)):
         if number == MAX_MESSAGES:
             return
@@ -174,10 +177,12 @@ def _map_texts(value: Any, clean: Clean) -> Any:
 def _set_numbers(proto: common_pb2.Span, span: Span, clean: Clean) -> None:
     if span.usage is not None:
         read, written, cache_read, cache_write, reasoning = map(_count, span.usage)
-        proto.usage.input, proto.usage.output = read, written
-        proto.usage.cache_read = min(cache_read, read)
-        proto.usage.cache_write = min(cache_write, read)
-        proto.usage.reasoning = min(reasoning, written)
+        usage = proto.usage
+        usage.input, usage.output = read, written
+        if cache_read or cache_write or reasoning:
+            usage.cache_read = min(cache_read, read)
+            usage.cache_write = min(cache_write, read)
+            usage.reasoning = min(reasoning, written)
     if span.cost is not None:
         amount, currency, table = span.cost
         if (price := _price(amount)) is not None:
