@@ -50,7 +50,7 @@ def test_needs_grpc_and_protobuf_only(path: Path) -> None:
 
 
 def test_importing_loads_next_to_nothing() -> None:
-    heavy = ("grpc", "google", "asyncio", "opentelemetry", "langchain_core")
+    heavy = ("grpc", "google", "asyncio", "opentelemetry", "langchain_core", "gevent", "sqlite3")
     program = f"import sys, bartizan.client; print([one for one in {heavy} if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
