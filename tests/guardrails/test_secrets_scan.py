@@ -16,7 +16,7 @@ from bartizan.guardrails.secrets_detectors import CATEGORIES, DETECTORS, FORMATS
 from bartizan.guardrails.secrets_found import Basis, Found, most_telling
 from bartizan.plugins.contract import Role, Text
 
-DOCS = Path(__file__).parents[2] / "docs" / "guardrail-secrets.md"
+DOCS = Path(__file__).parents[2] / "docs" / "guardrails" / "secrets.md"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,92 @@
+"""Looks at many texts: little at once, much in a thread, large texts in a thread of their own."""
+
+import threading
+from asyncio import get_running_loop
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bartizan.plugins.contract import Finding
+
+LARGE_CHARACTERS = 64 * 1_024
+"""A text from here on may take as long as thousands of others: those do not wait for it."""
+
+SLICE_CHARACTERS = 16 * 1_024
+"""Between slices other calls get their turn."""
+
+TEXT_CHARACTERS = 100
+"""What it costs to look at an empty text, in characters of a long one."""
+
+Look = Callable[[str, threading.Event], Sequence[Finding]]
+"""Finds something in a text. Soon raises NobodyWaits once the event is set."""
+
+
+class NobodyWaits(RuntimeError):
+    """Raised when it is no longer worth to look at a text."""
+
+
+def heed(gone: threading.Event) -> None:
+    """Raises NobodyWaits once `gone` is set."""
+    if gone.is_set():
+        raise NobodyWaits
+
+
+class Looks:
+    """Runs a look at texts without holding the event loop. Serves many concurrent calls."""
+
+    def __init__(self, name: str, look: Look, at_once_characters: int) -> None:
+        """Takes how many characters are looked at in about half a millisecond."""
+        self._look = look
+        self._at_once = at_once_characters
+        self._slice = max(SLICE_CHARACTERS, 2 * at_once_characters)
+        self._never = threading.Event()
+        # One each: more would take turns at the interpreter's lock and keep the event loop waiting.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._large_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-large")
+
+    async def at(self, values: Sequence[str]) -> list[Sequence[Finding]]:
+        """Returns what is found in each text, in the order of the texts."""
+        found: dict[str, Sequence[Finding]] = {}
+        for part in self._slices(dict.fromkeys(values)):
+            found.update(zip(part, await self._looked(part), strict=True))
+        return [found[value] for value in values]
+
+    def close(self) -> None:
+        """Lets the threads go. May be called twice."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._large_thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _looked(self, values: Sequence[str]) -> list[Sequence[Finding]]:
+        size = _size(values)
+        if size <= self._at_once:
+            return self._each(values, self._never)
+        gone = threading.Event()
+        thread = self._thread if size < max(LARGE_CHARACTERS, self._slice) else self._large_thread
+        try:
+            return await get_running_loop().run_in_executor(thread, self._each, values, gone)
+        finally:
+            # Whoever waited may have left: the thread is for the next.
+            gone.set()
+
+    def _each(self, values: Sequence[str], gone: threading.Event) -> list[Sequence[Finding]]:
+        found = []
+        for value in values:
+            heed(gone)
+            found.append(self._look(value, gone))
+        return found
+
+    def _slices(self, values: Iterable[str]) -> Iterator[list[str]]:
+        part: list[str] = []
+        size = 0
+        for value in values:
+            weight = len(value) + TEXT_CHARACTERS
+            if part and size + weight > self._slice:
+                yield part
+                part, size = [], 0
+            part.append(value)
+            size += weight
+        if part:
+            yield part
+
+
+def _size(values: Sequence[str]) -> int:
+    return sum(map(len, values)) + TEXT_CHARACTERS * len(values)
