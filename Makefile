@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-done
 
-.PHONY: help setup run demo test check proto bench fmt lock clean
+.PHONY: help setup run demo test check proto bench models fmt lock clean
 
 help: ## Shows this list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ proto: ## Regenerates the stubs in proto/ from the contract.
 
 bench: setup ## Measures speed and memory; appends to bench-results.jsonl.
 	$(BIN)/python -m tests.bench
+
+models: setup ## Trains the models of the guardrails anew, from the data in DATA.
+	$(BIN)/python -m bartizan.guardrails.training $(DATA)
 
 fmt: setup ## Formats and sorts.
 	$(BIN)/ruff check --fix-only --quiet .
