@@ -7,12 +7,14 @@ from pydantic import BaseModel
 from bartizan.guardrails.canary import CanaryConfig
 from bartizan.guardrails.code import CodeConfig
 from bartizan.guardrails.code_cues import LANGUAGES as CODE_LANGUAGES
+from bartizan.guardrails.injection import InjectionConfig
 from bartizan.guardrails.json_schema import JsonSchemaConfig
 from bartizan.guardrails.language import LanguageConfig
 from bartizan.guardrails.language_words import LANGUAGES
 from bartizan.guardrails.length import LengthConfig
 from bartizan.guardrails.patterns_config import Pattern, PatternsConfig
 from bartizan.guardrails.tool_policy.config import ArgumentRule, ToolPolicyConfig
+from bartizan.guardrails.toxicity import ToxicityConfig
 from bartizan.guardrails.urls.config import Kind, UrlsConfig
 from bartizan.plugins.config import parse_config
 from bartizan.plugins.rules import load_rules
@@ -23,11 +25,13 @@ EXAMPLE = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     "canary": (CanaryConfig,),
     "code": (CodeConfig,),
+    "injection": (InjectionConfig,),
     "json_schema": (JsonSchemaConfig,),
     "language": (LanguageConfig,),
     "length": (LengthConfig,),
     "patterns": (PatternsConfig, Pattern),
     "tool_policy": (ToolPolicyConfig, ArgumentRule),
+    "toxicity": (ToxicityConfig,),
     "urls": (UrlsConfig,),
 }
 
