@@ -13,6 +13,7 @@ setup: $(SETUP) ## Makes .venv with the pinned packages and the parts of this re
 
 $(SETUP): requirements.lock pyproject.toml proto/pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Bartizan needs Python 3.11 or later; say which with make PYTHON=python3.12")'
+	@echo "Installing into $(VENV); this takes some minutes."
 	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable proto --editable clients/python --editable .

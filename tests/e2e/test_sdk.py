@@ -1,17 +1,19 @@
 """The Python SDK against the real server."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.support.serving import Serving
 
 from bartizan.client import Bartizan, Source
-from bartizan.v1 import common_pb2, evaluation_pb2
+from bartizan.v1 import common_pb2
 
 HOURS_NS = 3_600 * 10**9
-LIST_FEEDBACK = "bartizan.v1.EvaluationService/ListFeedback"
 TIMEOUT_S = 30
 
 
@@ -71,10 +73,7 @@ def test_feedback_comes_back_redacted(bz: Bartizan) -> None:
         bz.feedback(span.trace_id, label="wrong", correction="Oslo", source="expert"),
     }
     assert bz.flush(TIMEOUT_S)
-    request = evaluation_pb2.ListFeedbackRequest()
-    request.filter.trace_id = span.trace_id
-    answer = bz.call(LIST_FEEDBACK, request.SerializeToString())
-    stored = evaluation_pb2.ListFeedbackResponse.FromString(answer).feedback
+    stored = list(bz.list_feedback(trace_id=span.trace_id))
     assert {one.feedback_id for one in stored} == ids
     assert {one.comment for one in stored} == {"", "Mail me: [EMAIL_ADDRESS]"}
     assert {one.WhichOneof("value") for one in stored} == {"thumbs_up", "rating", "label"}
@@ -112,3 +111,26 @@ def test_debug_says_why_nothing_arrives(
     said = capfd.readouterr().err.splitlines()
     assert any("nothing arrives" in line and why in line for line in said), said
     assert guarded.key not in "".join(said)
+
+
+def test_what_the_server_refuses_is_told(
+    guarded: Serving, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Bartizan(guarded.key, guarded.grpc, debug=True) as bz:
+        assert bz.feedback("short", rating=500)
+        assert bz.flush(TIMEOUT_S)
+        assert (bz.stats.rejected, "trace_id" in bz.stats.last_error) == (1, True)
+    assert "refused 1 of what was sent for good: trace_id" in capfd.readouterr().err
+
+
+def test_the_command_line_shows_feedback(bz: Bartizan, guarded: Serving) -> None:
+    with bz.span("work") as span:
+        pass
+    bz.feedback(span.trace_id, thumbs_up=False, comment="Too long.", user_id="u-17")
+    assert bz.flush(TIMEOUT_S)
+    options = ["--endpoint", guarded.grpc, "--api-key", guarded.key]
+    script = Path(sys.executable).with_name("bartizan")
+    shown = subprocess.run(
+        [script, "trace", span.trace_id, *options], capture_output=True, text=True, check=True
+    )
+    assert "* user by u-17: thumbs down, Too long." in shown.stdout

@@ -23,6 +23,8 @@ from bartizan.server.supervisor import supervise
 log = structlog.get_logger(__name__)
 
 MIGRATION_TIMEOUT_S = 3600
+USUAL_PORT = 4317
+"""Where clients look when they are told nothing."""
 
 WELCOME = """
 This is the first start. The key of the project default, shown this once:
@@ -31,7 +33,7 @@ This is the first start. The key of the project default, shown this once:
 
 Send the sample traffic and look at it:
 
-    export BARTIZAN_API_KEY={key}
+    export BARTIZAN_API_KEY={key}{endpoint}
     .venv/bin/bartizan send --now examples/sample-traces.ndjson
     .venv/bin/bartizan traces
 """
@@ -59,7 +61,7 @@ async def _run(settings: Settings) -> None:
 
         async def ready(ports: Ports) -> None:
             # Last of all: a start that fails must not use up the one showing of the first key.
-            await _welcome(settings, url)
+            await _welcome(settings, url, ports)
             announce(settings, ports)
 
         await (serve if settings.workers == 1 else supervise)(process, stop, ready)
@@ -94,7 +96,7 @@ async def _prepare(settings: Settings, url: str) -> Process:
     return Process(settings, url, dict(secrets), embedded=settings.database_url is None)
 
 
-async def _welcome(settings: Settings, url: str) -> None:
+async def _welcome(settings: Settings, url: str, ports: Ports) -> None:
     """Makes the first project, if there is none, and shows its key this once."""
     engine = create_engine(url)
     try:
@@ -104,7 +106,10 @@ async def _welcome(settings: Settings, url: str) -> None:
     finally:
         await engine.dispose()
     if first is not None:
-        print(WELCOME.format(key=first.secret), file=sys.stderr, flush=True)  # noqa: T201
+        grpc = settings.grpc_listen._replace(port=ports.grpc)
+        endpoint = f"\n    export BARTIZAN_ENDPOINT={grpc}" if ports.grpc != USUAL_PORT else ""
+        welcome = WELCOME.format(key=first.secret, endpoint=endpoint)
+        print(welcome, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def announce(settings: Settings, ports: Ports) -> None:

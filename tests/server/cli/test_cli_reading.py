@@ -81,7 +81,7 @@ def test_no_traces_is_a_sentence(online: Command) -> None:
 @pytest.mark.usefixtures("stored")
 def test_a_trace_is_one_document_for_programs(online: Command) -> None:
     (document,) = online("trace", f"{1:032x}", "--json").lines
-    assert set(document) == {"trace", "spans", "findings"}
+    assert set(document) == {"trace", "spans", "findings", "feedback"}
     assert [span["name"] for span in document["spans"]] == ["step 1", "step 2", "step 3"]
     assert document["findings"][0]["category"] == "pii.email_address"
     assert document["spans"][0]["input"][0]["role"] == "ROLE_USER"

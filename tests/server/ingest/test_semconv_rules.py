@@ -234,3 +234,8 @@ def test_the_first_token_of_an_event() -> None:
         span.events.add(name=name, time_unix_nano=START_NS + after_ns)
     (record,), _, refused = otlp.convert(request, START_NS + 10)
     assert (record.first_token_ns, refused) == (5, [])
+
+
+def test_a_service_that_nobody_has_named_names_no_agent() -> None:
+    assert convert({}, {"service.name": "unknown_service:python"}).dims.agent == ""
+    assert convert({}, {"service.name": "shop"}).dims.agent == "shop"

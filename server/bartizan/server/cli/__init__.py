@@ -33,7 +33,7 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="bartizan",
-    help="Watches AI agents: stores what they do, redacts and judges it, and raises the alarm.",
+    help="Watches AI agents: stores what they do, redacts and judges it.",
     epilog="Start with 'bartizan serve', then 'bartizan send examples/sample-traces.ndjson --now'.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -101,6 +101,7 @@ def _is_file(text: str) -> bool:
 
 def _tell(answer: "guardrail_pb2.CheckResponse", json: bool) -> None:
     from bartizan.server.cli.output import as_json, console, plain, print_json, print_table
+    from bartizan.v1 import common_pb2
 
     if json:
         print_json(as_json(answer))
@@ -110,7 +111,8 @@ def _tell(answer: "guardrail_pb2.CheckResponse", json: bool) -> None:
     if message.findings:
         titles = ("category", "score", "from", "to", "rule", "action")
         print_table(titles, _rows(message), "")
-    if message.HasField("redacted"):
+    # What is denied must not go on, not even to a screen.
+    if message.HasField("redacted") and answer.verdict != common_pb2.VERDICT_DENY:
         lines = message.redacted.content.split("\n")
         console().print("\n".join(map(plain, lines)), soft_wrap=True)
 

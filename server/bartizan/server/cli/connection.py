@@ -13,16 +13,21 @@ ATTEMPTS = 3
 """A person waits: a second or so for a server that is just restarting, and no longer."""
 TOGETHER = (("endpoint",), ("api_key",), ("ca_file",), ("cert_file", "key_file"))
 """What comes from one place or from another: half a pair from each would not fit."""
-TLS_FAILURES = {
+FAILURES = {
     "CERTIFICATE_VERIFY_FAILED": "The server's certificate is not signed by an authority that is "
     "known here; say who signed it with --ca-file.",
     "Hostname Verification": "The server's certificate is for another host than --endpoint says.",
     "WRONG_VERSION_NUMBER": "The server speaks no TLS; give --endpoint without https:// and leave "
     "out --ca-file.",
+    **dict.fromkeys(
+        ("Failed parsing HTTP/2", "http1.x"),
+        "What answers there speaks HTTP, not gRPC; give the port for gRPC with --endpoint, "
+        "4317 unless it was changed.",
+    ),
     "CERTIFICATE_REQUIRED": "The server wants a certificate of yours; give --cert-file and "
     "--key-file.",
 }
-"""How gRPC words what went wrong with TLS, and what to do about it."""
+"""How gRPC words what went wrong with a connection, and what to do about it."""
 
 
 def connect(server: "Server") -> "Bartizan":
@@ -95,7 +100,7 @@ def describe(error: "BartizanError") -> str:
     from bartizan.client import Unauthenticated, Unavailable, Unimplemented
 
     if isinstance(error, Unavailable) and not error.reason:
-        told = (said for sign, said in TLS_FAILURES.items() if sign in error.message)
+        told = (said for sign, said in FAILURES.items() if sign in error.message)
         return next(
             told,
             "No server answers; start one with 'bartizan serve' "

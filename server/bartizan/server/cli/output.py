@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bartizan.v1 import common_pb2
 
 WIDE = 250
+ENOUGH_COLUMNS = 120
+"""For all columns of a table."""
 """Columns where there is no terminal: nothing is cut off for a file or a pipe."""
 
 
@@ -42,14 +44,26 @@ def console() -> "Console":
     return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
 
 
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> None:
-    """Prints rows in columns, or a sentence when there are none."""
+def print_table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    empty: str,
+    narrow: Collection[str] = (),
+) -> None:
+    """Prints rows in columns, or a sentence when there are none.
+
+    On a narrow screen only the columns in `narrow` are shown, whole, so that ids can be copied.
+    """
     from rich.table import Table
 
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(plain(cell) for cell in row))
     out = console()
+    few = bool(narrow) and out.width < ENOUGH_COLUMNS
+    shown = [at for at, title in enumerate(titles) if not few or title in narrow]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for at in shown:
+        table.add_column(titles[at], no_wrap=few, overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(row[at]) for at in shown))
     out.print(table if table.row_count else empty)
 
 

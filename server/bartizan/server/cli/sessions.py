@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from bartizan.v1 import trace_pb2
 
 
+NARROW = ("Last active", "Session", "User", "Traces", "Cost")
+
+
 @grouped
 def sessions(
     id: Annotated[
@@ -89,4 +92,4 @@ def _print_sessions(found: Iterable["trace_pb2.Session"]) -> None:
         "Last active", "Session", "User", "Agents", "Time", "Traces", "Errors", "Tokens", "Cost",
         "Findings",
     )  # fmt: skip
-    print_table(titles, map(row, found), "No sessions match.")
+    print_table(titles, map(row, found), "No sessions match.", NARROW)

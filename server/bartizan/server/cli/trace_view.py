@@ -19,7 +19,7 @@ from bartizan.server.cli.output import (
     shorten,
     tokens,
 )
-from bartizan.v1 import common_pb2, trace_pb2
+from bartizan.v1 import common_pb2, evaluation_pb2, trace_pb2
 
 TEXT_LIMIT = 160
 TITLES = (
@@ -27,9 +27,12 @@ TITLES = (
 )  # fmt: skip
 
 
+NARROW = ("Started", "Trace", "Name", "Status")
+
+
 def print_traces(traces: Iterable[trace_pb2.Trace]) -> None:
     """Prints a line for each trace."""
-    print_table(TITLES, map(_row, traces), "No traces match.")
+    print_table(TITLES, map(_row, traces), "No traces match.", NARROW)
 
 
 def print_trace(view: TraceView, verbose: bool) -> None:
@@ -47,6 +50,21 @@ def print_trace(view: TraceView, verbose: bool) -> None:
             label = Group(*_lines(span, view.trace, found[span.span_id], verbose))
             waiting.append((branch.add(label), span.span_id))
     console().print(tree)
+
+
+def feedback_line(one: evaluation_pb2.Feedback) -> Text:
+    """Returns what somebody thinks of a trace, on one line."""
+    said = {
+        "thumbs_up": "thumbs up" if one.thumbs_up else "thumbs down",
+        "rating": f"{one.rating:g} of 100",
+        "label": one.label,
+    }
+    parts = [said.get(one.WhichOneof("value") or "", ""), one.comment]
+    if one.correction:
+        parts.append(f"should be: {one.correction}")
+    who = f" by {one.user_id}" if one.user_id else ""
+    what = shorten(", ".join(filter(None, parts)), TEXT_LIMIT)
+    return Text(plain(f"* {one.name}{who}: {what}"), style="cyan")
 
 
 def _row(trace: trace_pb2.Trace) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from bartizan.server.cli.filters import StoredFilter
 from bartizan.server.cli.options import Server, grouped
 
 if TYPE_CHECKING:
-    from bartizan.client import TraceView
+    from bartizan.client import Bartizan, TraceView
+    from bartizan.v1 import evaluation_pb2
 
 
 @grouped
@@ -49,10 +50,10 @@ def trace(
     *,
     server: Server,
 ) -> None:
-    """Show one trace with its spans and what was found in them.
+    """Show one trace with its spans, what was found in them and what people think of it.
 
     On a terminal of 100 columns or more, bars show when each span ran. With --json, prints one
-    document with "trace", "spans" and "findings", whole and not shortened.
+    document with "trace", "spans", "findings" and "feedback", whole and not shortened.
 
     Examples:
 
@@ -64,10 +65,12 @@ def trace(
     """
     with connect(server) as client:
         view = client.get_trace(id, omit_content=not (verbose or json))
+        feedback = _feedback(client, view.trace.trace_id)
     if json:
-        _print_json(view)
+        _print_json(view, feedback)
         return
     from bartizan.server.cli.output import console
+    from bartizan.server.cli.trace_view import feedback_line
 
     out = console()
     if out.is_terminal and out.width >= WATERFALL_COLUMNS:
@@ -78,9 +81,21 @@ def trace(
         from bartizan.server.cli.trace_view import print_trace
 
         print_trace(view, verbose)
+    for one in feedback:
+        out.print(feedback_line(one))
 
 
-def _print_json(view: "TraceView") -> None:
+def _feedback(client: "Bartizan", trace_id: str) -> "list[evaluation_pb2.Feedback]":
+    from bartizan.client import Unimplemented
+
+    try:
+        return list(client.list_feedback(FEEDBACK_SHOWN, trace_id=trace_id))
+    except Unimplemented:
+        # An older server, which knows none.
+        return []
+
+
+def _print_json(view: "TraceView", feedback: "list[evaluation_pb2.Feedback]") -> None:
     from bartizan.server.cli.output import as_json, print_json
 
     print_json(
@@ -88,9 +103,11 @@ def _print_json(view: "TraceView") -> None:
             "trace": as_json(view.trace),
             "spans": [as_json(span) for span in view.spans],
             "findings": [as_json(finding) for finding in view.findings],
+            "feedback": [as_json(one) for one in feedback],
         }
     )
 
 
+FEEDBACK_SHOWN = 20
 WATERFALL_COLUMNS = 100
 """Narrower than this, bars would leave too little of the names."""

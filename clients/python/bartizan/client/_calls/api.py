@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from bartizan.client._calls.query import SessionQuery, TraceQuery
     from bartizan.client._calls.retry import Backoff
     from bartizan.client._calls.stream import Stream
-    from bartizan.v1 import common_pb2, guardrail_pb2_grpc, trace_pb2, trace_pb2_grpc
+    from bartizan.v1 import (
+        common_pb2,
+        evaluation_pb2,
+        evaluation_pb2_grpc,
+        guardrail_pb2_grpc,
+        trace_pb2,
+        trace_pb2_grpc,
+    )
 
 TIMEOUT_S = 30.0
 """One attempt of one call."""
@@ -58,6 +65,7 @@ class Wire(NamedTuple):
     ingest: trace_pb2_grpc.IngestServiceStub
     traces: trace_pb2_grpc.TraceServiceStub
     guardrails: guardrail_pb2_grpc.GuardrailServiceStub
+    evaluations: evaluation_pb2_grpc.EvaluationServiceStub
 
 
 class Api:
@@ -197,6 +205,26 @@ class Api:
         response: trace_pb2.GetSessionResponse = self._unary(self._wire.traces.GetSession, request)
         return response.session
 
+    def list_feedback(
+        self,
+        limit: int | None = None,
+        *,
+        trace_id: str = "",
+        session_id: str = "",
+        user_id: str = "",
+    ) -> Iterator[evaluation_pb2.Feedback]:
+        """Yields feedback, newest first, page by page as it is asked for.
+
+        Raises BartizanError when a call fails.
+        """
+        from bartizan.v1 import evaluation_pb2
+
+        wanted = evaluation_pb2.FeedbackFilter(
+            trace_id=trace_id, session_id=session_id, user_id=user_id
+        )
+        request = evaluation_pb2.ListFeedbackRequest(filter=wanted)
+        return self._pages(self._wire.evaluations.ListFeedback, request, "feedback", limit)
+
     def tail(self, **query: Unpack[TraceQuery]) -> Iterator[trace_pb2.TailTracesResponse]:
         """Yields traces as their spans are committed, from now until the caller stops.
 
@@ -287,7 +315,7 @@ class Api:
 
 def _dial(target: Target) -> Wire:
     from bartizan.client._calls.channel import dial
-    from bartizan.v1 import guardrail_pb2_grpc, trace_pb2_grpc
+    from bartizan.v1 import evaluation_pb2_grpc, guardrail_pb2_grpc, trace_pb2_grpc
 
     channel = dial(target)
     return Wire(
@@ -296,6 +324,7 @@ def _dial(target: Target) -> Wire:
         trace_pb2_grpc.IngestServiceStub(channel),
         trace_pb2_grpc.TraceServiceStub(channel),
         guardrail_pb2_grpc.GuardrailServiceStub(channel),
+        evaluation_pb2_grpc.EvaluationServiceStub(channel),
     )
 
 

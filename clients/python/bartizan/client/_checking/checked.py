@@ -21,7 +21,8 @@ class Checked:
 
     Attributes:
         verdict: "allow", "modify" or "deny".
-        texts: each text as it may go on, redacted where a rule says so.
+        texts: each text as it may go on, redacted where a rule says so. When the verdict is "deny"
+            nothing may: what a rule denies is still in them.
         findings: of each text; they hold offsets and no content.
         rules: how each rule fared: outcome, milliseconds.
         complete: False when a rule did not finish, so that silence does not mean clean.

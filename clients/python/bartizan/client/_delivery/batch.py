@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bartizan.client._calls.outbox import MAX_BATCH_BYTES, MAX_BATCH_SPANS
 from bartizan.client._delivery.stats import Outcome
 from bartizan.client._record import FEEDBACK, OTLP, SPAN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from bartizan.client._delivery.buffer import Item, Source
     from bartizan.v1 import trace_pb2
@@ -133,7 +133,7 @@ def _answer(kind: int, response: bytes) -> Outcome:
         from bartizan.v1 import evaluation_pb2
 
         answer = evaluation_pb2.RecordFeedbackResponse.FromString(response)
-        return Outcome(duplicate=answer.duplicate, rejected=len(answer.rejected))
+        return Outcome(answer.duplicate, len(answer.rejected), why=_why(answer.rejected))
     from bartizan.v1 import trace_pb2
 
     return of_ack(trace_pb2.ExportTracesResponse.FromString(response).ack)
@@ -141,7 +141,11 @@ def _answer(kind: int, response: bytes) -> Outcome:
 
 def of_ack(ack: trace_pb2.Ack) -> Outcome:
     """Returns what an ack says."""
-    return Outcome(ack.duplicate, len(ack.rejected), ack.quarantined)
+    return Outcome(ack.duplicate, len(ack.rejected), ack.quarantined, _why(ack.rejected))
+
+
+def _why(rejected: Sequence[Any]) -> str:
+    return f"{rejected[0].field} {rejected[0].detail}" if rejected else ""
 
 
 def _rejected_spans(response: bytes) -> int:

@@ -70,11 +70,11 @@ class Herald:
             self._working = False
             self.warn(f"nothing arrives: {sentence}")
 
-    def refused(self, spans: int, error: BartizanError) -> None:
+    def refused(self, spans: int, why: str) -> None:
         """Takes note of what the server will never take; the first time it is said aloud."""
         from bartizan.client._delivery.diagnosis import line
 
-        sentence = f"the server refused {spans} spans for good: {line(error.message)}"
+        sentence = f"the server refused {spans} of what was sent for good: {line(why)}"
         say, self._has_refused = not self._has_refused, True
         if say:
             self.warn(sentence)

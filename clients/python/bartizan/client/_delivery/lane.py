@@ -119,7 +119,7 @@ class Lane:
         elif batch.refusals < TRIES[verdict]:
             waiting.appendleft(batch)
         else:
-            self._herald.refused(batch.spans, error)
+            self._herald.refused(batch.spans, error.message)
             self._give_up(batch, "refused")
         if verdict is Verdict.SICK:
             self.wait(verdict, error, now)

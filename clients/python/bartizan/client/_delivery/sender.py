@@ -302,6 +302,8 @@ class Sender:
         self._store.close()
 
     def _settle(self, batch: Batch, outcome: Outcome) -> None:
+        if outcome.why:
+            self._herald.refused(outcome.rejected, outcome.why)
         self._store.settle(batch.source, batch.items, outcome)
 
     def _give_up(self, batch: Batch, reason: str) -> None:

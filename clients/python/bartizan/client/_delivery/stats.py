@@ -39,11 +39,16 @@ class Stats:
 
 
 class Outcome(NamedTuple):
-    """What the server made of one batch, in spans; the rest of them are stored."""
+    """What the server made of one batch, in spans; the rest of them are stored.
+
+    Attributes:
+        why: of the first that was rejected: field and limit, never content.
+    """
 
     duplicate: int = 0
     rejected: int = 0
     quarantined: int = 0
+    why: str = ""
 
 
 class Counters:
@@ -66,7 +71,8 @@ class Counters:
 
     def settle(self, spans: int, outcome: Outcome) -> None:
         """Counts a batch that the server has answered."""
-        self.stored += max(0, spans - sum(outcome))
+        unstored = outcome.duplicate + outcome.rejected + outcome.quarantined
+        self.stored += max(0, spans - unstored)
         self.duplicate += outcome.duplicate
         self.rejected += outcome.rejected
         self.quarantined += outcome.quarantined

@@ -30,6 +30,9 @@ from bartizan.v1 import common_pb2
 Converted = tuple[Any, bool] | None
 Converter = Callable[[Json, str], Converted]
 
+UNNAMED_SERVICE = "unknown_service"
+"""How OpenTelemetry's SDKs call a service that nobody has named."""
+
 
 def text(field: str) -> Converter:
     """Returns a converter to a text of a field, cut at the field's limit."""
@@ -42,6 +45,15 @@ def text(field: str) -> Converter:
         return (plain[:limit], len(plain) <= limit) if plain else None
 
     return convert
+
+
+_agent = text("agent")
+
+
+def agent(value: Json, key: str) -> Converted:
+    """Returns the name of an agent; a service that has no name gives none."""
+    unnamed = key == "service.name" and str(value).startswith(UNNAMED_SERVICE)
+    return None if unnamed else _agent(value, key)
 
 
 def _plain(value: Json) -> str:

@@ -146,7 +146,7 @@ ROWS: dict[int, Row] = {
         convert.named("provider", _PROVIDERS),
         ("llm.provider", "gen_ai.provider.name", "llm.system", "gen_ai.system"),
     ),
-    AGENT: Row(convert.text("agent"), ("agent.name", "gen_ai.agent.name", "service.name")),
+    AGENT: Row(convert.agent, ("agent.name", "gen_ai.agent.name", "service.name")),
     TOOL_NAME: Row(convert.text("tool_name"), ("tool.name", "gen_ai.tool.name")),
     ENVIRONMENT: Row(
         convert.text("environment"), ("deployment.environment.name", "deployment.environment")
