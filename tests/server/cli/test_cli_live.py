@@ -160,3 +160,19 @@ def test_what_is_wrong_with_tls_is_told(mutual: tuple[Serving, Path], tmp_path: 
     assert (half.returncode, "cert_file and key_file together" in half.stderr) == (2, True)
     for done in (bartizan(*server, *ca, **home), bartizan("traces", "--endpoint", serving.grpc)):
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_project_is_known_by_its_id(environment: dict[str, str]) -> None:
+    assert bartizan("projects", "create", "checkout", **environment).returncode == 0
+    assert (
+        bartizan("projects", "update", "checkout", "--name", "Till", **environment).returncode == 0
+    )
+    shown = bartizan("projects", "get", "checkout", "--json", **environment).stdout
+    assert json.loads(shown)["display_name"] == "Till"
+
+
+def test_a_file_that_is_not_there_is_told(environment: dict[str, str]) -> None:
+    checked = bartizan("check", "nofile.txt", **environment)
+    assert checked.returncode == 0
+    assert "There is no file nofile.txt" in checked.stderr
+    assert bartizan("check", "Hello.", **environment).stderr == ""

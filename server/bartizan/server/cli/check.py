@@ -1,5 +1,6 @@
 """`bartizan check TEXT`"""
 
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 DENIED = 3
 METHOD = "bartizan.v1.GuardrailService/Check"
+FILE_NAME = re.compile(r"[\w./~-]+\.[a-z]{2,5}")
+"""What was meant for a file, most likely."""
 
 
 class RoleName(StrEnum):
@@ -87,6 +90,8 @@ def _content(text: str) -> str:
     elif _is_file(text):
         data = Path(text).read_bytes()
     else:
+        if FILE_NAME.fullmatch(text):
+            print(f"There is no file {text}: it is checked as a text.", file=sys.stderr)  # noqa: T201
         data = text.encode("utf-8", "surrogateescape")
     return data.decode("utf-8", "replace")
 

@@ -15,6 +15,7 @@ from bartizan.server.cli.options import Server, grouped
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bartizan.client import Bartizan
     from bartizan.v1 import admin_pb2
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ app = typer.Typer(
 
 ProjectName = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="The full name, as 'bartizan projects list' says."),
+    typer.Argument(metavar="NAME", help="Its id, or its full name as 'projects list' says."),
 ]
 DisplayName = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="For people.")]
 Retention = Annotated[
@@ -45,6 +46,14 @@ Retention = Annotated[
 MaxSpans = Annotated[
     int | None, typer.Option(min=0, help="So many spans a second are taken in; 0 is no limit.")
 ]
+
+
+def _full_name(client: "Bartizan", name: str) -> str:
+    """Returns the name of a project of the key's organization, if only its id is told."""
+    if "/" in name:
+        return name
+    organization = client.admin.who_am_i().project.partition("/projects/")[0]
+    return f"{organization}/projects/{name}"
 
 
 @app.command("list")
@@ -69,7 +78,7 @@ def get(
 ) -> None:
     """Show one project."""
     with connect(server) as client:
-        _print([client.admin.get_project(name)], json)
+        _print([client.admin.get_project(_full_name(client, name))], json)
 
 
 @app.command()
@@ -107,8 +116,8 @@ def update(
     project, fields = _project(display_name, retention, max_spans_per_second)
     if not fields:
         raise typer.BadParameter("Nothing to change: give --name, --retention or another option.")
-    project.name = name
     with connect(server) as client:
+        project.name = _full_name(client, name)
         _print([client.admin.update_project(project, fields)], json)
 
 
