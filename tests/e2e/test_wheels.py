@@ -15,15 +15,18 @@ from bartizan.client import Bartizan
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "proto", ROOT / "clients" / "python", ROOT]
-SUFFIXES = {".py", ".pyi", ".proto", ".typed", ".yaml", ".binpb"}
+SUFFIXES = {".py", ".pyi", ".proto", ".typed", ".yaml", ".binpb", ".npz", ".txt", ".md"}
 MUST_HAVE = {
     "bartizan-": {
         "bartizan/guardrails/default_rules.yaml",
+        "bartizan/guardrails/models/README.md",
+        "bartizan/guardrails/models/injection_user.npz",
         "bartizan/guardrails/py.typed",
         "bartizan/plugins/py.typed",
         "bartizan/server/py.typed",
         "bartizan/server/store/migrations/env.py",
         "bartizan/server/store/migrations/versions/0001_spine.py",
+        "bartizan/server/store/migrations/versions/0002_feedback.py",
     },
     "bartizan_client-": {"bartizan/client/py.typed"},
     "bartizan_proto-": {
