@@ -55,7 +55,7 @@ def test_traces_prints_one_object_a_line(serving: Serving) -> None:
 def test_trace_prints_one_document(serving: Serving) -> None:
     (first,) = lines_of("traces", "--json", "--limit", "1", *where(serving))
     (document,) = lines_of("trace", first["trace_id"], "--json", *where(serving))
-    assert document.keys() == {"trace", "spans", "findings"}
+    assert document.keys() == {"trace", "spans", "findings", "feedback"}
     assert document["trace"] == first
     assert len(document["spans"]) == int(first["span_count"])
     assert {span["trace_id"] for span in document["spans"]} == {first["trace_id"]}
