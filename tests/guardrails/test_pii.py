@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from bartizan.guardrails.engine.looking import NobodyWaits
 from bartizan.guardrails.engine.matches import GaveUp
-from bartizan.guardrails.engine.personal_data import NobodyWaits, PersonalData
+from bartizan.guardrails.engine.personal_data import PersonalData
 from bartizan.guardrails.engine.presidio import supported_entities
 from bartizan.guardrails.pii import EntityConfig, Pii, PiiConfig
 from bartizan.guardrails.pii_entities import ENTITIES

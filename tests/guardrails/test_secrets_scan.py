@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.guardrails.secret_texts import ALNUM, BASE64, HEX, texts
 
-from bartizan.guardrails.engine.secret_scan import NobodyWaits, SecretScan
+from bartizan.guardrails.engine.looking import NobodyWaits
+from bartizan.guardrails.engine.secret_scan import SecretScan
 from bartizan.guardrails.secrets import Secrets
 from bartizan.guardrails.secrets_config import SecretsConfig
 from bartizan.guardrails.secrets_detectors import CATEGORIES, DETECTORS, FORMATS

@@ -2,13 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phonenumbers import SUPPORTED_REGIONS
 from pydantic import Field, field_validator
 
+from bartizan.guardrails.engine.looking import Looks
 from bartizan.guardrails.pii_entities import ENTITIES
 from bartizan.guardrails.pii_score import Scored
 from bartizan.plugins.config import PluginConfig, nearest
@@ -17,22 +17,11 @@ from bartizan.plugins.contract import Finding, Text
 if TYPE_CHECKING:
     from bartizan.guardrails.engine.personal_data import PersonalData
 
-NOTHING: tuple[Finding, ...] = ()
-
 NAMES = {entity: (f"pii.{entity.lower()}", f"PII_{entity}") for entity in ENTITIES}
 """Category and code."""
 
-SCAN_IN_THREAD_CHARACTERS = 256 * 1_024
-"""A scan of this much takes about half a millisecond: the event loop can wait that long."""
-
 LOOK_IN_THREAD_CHARACTERS = 2_000
-"""A closer look at this much takes about half a millisecond too, as long as a switch of threads."""
-
-LARGE_CHARACTERS = 64 * 1_024
-"""A text from here on may take as long as thousands of others: those do not wait for it."""
-
-SLICE_CHARACTERS = 16 * 1_024
-"""Between slices other calls get their turn."""
+"""A closer look at this much takes about half a millisecond, as long as a switch of threads."""
 
 
 class EntityConfig(PluginConfig):
@@ -100,9 +89,7 @@ class Pii:
         self._config = config
         self._data: PersonalData | None = None
         self._starting = asyncio.Lock()
-        # One each: more would take turns at the interpreter's lock and keep the event loop waiting.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pii")
-        self._large_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pii-large")
+        self._looks = Looks("pii", self._look, LOOK_IN_THREAD_CHARACTERS)
 
     async def start(self) -> None:
         """Loads the recognizers. Takes seconds the first time. Raises ImportError without them."""
@@ -113,21 +100,11 @@ class Pii:
     async def check(self, texts: Sequence[Text]) -> Sequence[Sequence[Finding]]:
         """Returns the personal data in each text, in the order of the texts."""
         data = await self._loaded()
-        values = [text.value for text in texts]
-        findings: list[Sequence[Finding]] = [NOTHING] * len(values)
-        suspects: dict[str, list[int]] = {}
-        for index in await _candidates(data, values):
-            suspects.setdefault(values[index], []).append(index)
-        for part in _slices(suspects):
-            for value, found in zip(part, await self._look(data, part), strict=True):
-                for index in suspects[value]:
-                    findings[index] = found
-        return findings
+        return await self._looks.at_candidates([text.value for text in texts], data.candidates)
 
     async def aclose(self) -> None:
         """Lets the threads go."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        self._large_thread.shutdown(wait=False, cancel_futures=True)
+        self._looks.close()
 
     async def _loaded(self) -> "PersonalData":
         if self._data is None:
@@ -141,43 +118,9 @@ class Pii:
 
         return PersonalData(self._config.thresholds(), self._config.phone_regions)
 
-    async def _look(self, data: "PersonalData", values: Sequence[str]) -> list[Sequence[Finding]]:
-        size = sum(map(len, values))
-        if size <= LOOK_IN_THREAD_CHARACTERS:
-            return _findings(data, values, None)
-        gone = threading.Event()
-        thread = self._thread if size < LARGE_CHARACTERS else self._large_thread
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(thread, _findings, data, values, gone)
-        finally:
-            # Whoever waited may have left: the thread is for the next.
-            gone.set()
-
-
-async def _candidates(data: "PersonalData", values: Sequence[str]) -> Sequence[int]:
-    if sum(map(len, values)) <= SCAN_IN_THREAD_CHARACTERS:
-        return data.candidates(values)
-    return await asyncio.to_thread(data.candidates, values)
-
-
-def _slices(values: Iterable[str]) -> Iterator[list[str]]:
-    part: list[str] = []
-    size = 0
-    for value in values:
-        if part and size + len(value) > SLICE_CHARACTERS:
-            yield part
-            part, size = [], 0
-        part.append(value)
-        size += len(value)
-    if part:
-        yield part
-
-
-def _findings(
-    data: "PersonalData", values: Sequence[str], gone: threading.Event | None
-) -> list[Sequence[Finding]]:
-    return [[_finding(one) for one in data.find(value, gone)] for value in values]
+    def _look(self, value: str, gone: threading.Event) -> list[Finding]:
+        assert self._data is not None
+        return [_finding(one) for one in self._data.find(value, gone)]
 
 
 def _finding(one: Scored) -> Finding:

@@ -1,11 +1,14 @@
 """Looks at many texts: little at once, much in a thread, large texts in a thread of their own."""
 
 import threading
-from asyncio import get_running_loop
+from asyncio import get_running_loop, to_thread
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bartizan.plugins.contract import Finding
+
+SCAN_IN_THREAD_CHARACTERS = 256 * 1_024
+"""A scan of this much takes about half a millisecond: the event loop can wait that long."""
 
 LARGE_CHARACTERS = 64 * 1_024
 """A text from here on may take as long as thousands of others: those do not wait for it."""
@@ -19,14 +22,17 @@ TEXT_CHARACTERS = 100
 Look = Callable[[str, threading.Event], Sequence[Finding]]
 """Finds something in a text. Soon raises NobodyWaits once the event is set."""
 
+Scan = Callable[[Sequence[str]], Sequence[int]]
+"""Returns the indexes of the texts that may hold anything. Cheap."""
+
 
 class NobodyWaits(RuntimeError):
     """Raised when it is no longer worth to look at a text."""
 
 
-def heed(gone: threading.Event) -> None:
+def heed(gone: threading.Event | None) -> None:
     """Raises NobodyWaits once `gone` is set."""
-    if gone.is_set():
+    if gone is not None and gone.is_set():
         raise NobodyWaits
 
 
@@ -49,6 +55,18 @@ class Looks:
         for part in self._slices(dict.fromkeys(values)):
             found.update(zip(part, await self._looked(part), strict=True))
         return [found[value] for value in values]
+
+    async def at_candidates(self, values: Sequence[str], scan: Scan) -> list[Sequence[Finding]]:
+        """Does what `at` does where a scan of all texts says that there may be something."""
+        if sum(map(len, values)) <= SCAN_IN_THREAD_CHARACTERS:
+            indexes = scan(values)
+        else:
+            indexes = await to_thread(scan, values)
+        findings: list[Sequence[Finding]] = [()] * len(values)
+        found = await self.at([values[index] for index in indexes])
+        for index, one in zip(indexes, found, strict=True):
+            findings[index] = one
+        return findings
 
     def close(self) -> None:
         """Lets the threads go. May be called twice."""

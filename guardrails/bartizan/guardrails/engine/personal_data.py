@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from bartizan.guardrails.engine.choice import Choice
+from bartizan.guardrails.engine.looking import heed
 from bartizan.guardrails.engine.phones import PhoneFinder
 from bartizan.guardrails.engine.prefilter import Prefilter, encode
 from bartizan.guardrails.engine.presidio import grouped_phones, recognizers
@@ -24,10 +25,6 @@ TOGETHER_IN_ASCII = TOGETHER | {"CREDIT_CARD", "IBAN_CODE", "US_ITIN"}
 
 NEAR = 4
 """Findings seldom overlap, so the one that covers a place is among the last that begin before."""
-
-
-class NobodyWaits(RuntimeError):
-    """Raised when it is no longer worth to look at a text."""
 
 
 class PersonalData:
@@ -64,7 +61,7 @@ class PersonalData:
         encoded = encode(text)
         found: list[Scored] = []
         for one in self._choice.of(text, encoded):
-            _check(gone)
+            heed(gone)
             found += one.find(text, encoded)
         return self._counted(text, found, encoded, gone)
 
@@ -104,18 +101,13 @@ class PersonalData:
         whole: bool,
     ) -> bool:
         """Returns False if no number in a stretch could count beside what was found already."""
-        _check(gone)
+        heed(gone)
         first, last = reach(text, start, end)
         # What is not noticed here is left out at the end all the same.
         near = bisect_right(found, first, key=_start)
         around = [one.score for one in found[max(0, near - NEAR) : near] if one.end >= last]
         least = self._thresholds[PHONE]
         return may_count(text, start, end, whole, least, max(around, default=-1.0))
-
-
-def _check(gone: threading.Event | None) -> None:
-    if gone is not None and gone.is_set():
-        raise NobodyWaits
 
 
 def _without_contained_in_its_kind(found: Sequence[Scored]) -> Iterable[Scored]:

@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 import re2
 
 from bartizan.guardrails.engine.choice import Choice
+from bartizan.guardrails.engine.looking import heed
 from bartizan.guardrails.engine.prefilter import UNANCHORED, Condition, Prefilter, options
 from bartizan.guardrails.secrets_found import Detector, Found, most_telling
 
 LONGEST_HEAD_BYTES = 2_000
-
-
-class NobodyWaits(RuntimeError):
-    """Raised when it is no longer worth to look at a text."""
 
 
 class SecretScan:
@@ -55,8 +52,7 @@ class SecretScan:
         found: list[Found] = []
         for detector in detectors:
             for start, end in self._heads[detector].places(text, encoded):
-                if gone is not None and gone.is_set():
-                    raise NobodyWaits
+                heed(gone)
                 if (one := detector.look(text, start, end)) is not None:
                     found.append(one)
         return most_telling(found)
