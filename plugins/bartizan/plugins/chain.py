@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from itertools import compress
 
 from bartizan.plugins.config import missing_package
-from bartizan.plugins.contract import Finding, Guardrail, Role, Text
+from bartizan.plugins.contract import Finding, Guardrail, Role, Text, ToolUse
 from bartizan.plugins.decision import Action, Verdict
 from bartizan.plugins.errors import BartizanError, ConfigError
 from bartizan.plugins.judgement import (
@@ -249,9 +249,9 @@ def _distinct(texts: Sequence[Text]) -> tuple[Sequence[Text], list[list[int]] | 
     if len({text.value for text in texts}) == len(texts):
         return texts, None
     # By the identity of the role: hashing a member of an enumeration calls back into Python.
-    places: dict[tuple[str, int], list[int]] = {}
-    for index, (role, value) in enumerate(texts):
-        key = (value, id(role))
+    places: dict[tuple[str, int, ToolUse | None], list[int]] = {}
+    for index, (role, value, use) in enumerate(texts):
+        key = (value, id(role), use)
         known = places.get(key)
         if known is None:
             places[key] = [index]

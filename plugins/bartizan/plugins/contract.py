@@ -24,11 +24,32 @@ class Role(StrEnum):
     """Everything else a span says: names, attributes, events, error texts."""
 
 
+class ToolUse(NamedTuple):
+    """Which use of a tool a text belongs to. What is not known is empty.
+
+    Attributes:
+        tool: the tool's name.
+        call: the id that the model gave the call. Histories repeat a call under the same id.
+        trace: the trace, 32 hexadecimal digits.
+    """
+
+    tool: str = ""
+    call: str = ""
+    trace: str = ""
+
+
 class Text(NamedTuple):
-    """One text to look at."""
+    """One text to look at.
+
+    Attributes:
+        role: who it comes from.
+        value: the text.
+        use: for a tool's call and result, if known.
+    """
 
     role: Role
     value: str
+    use: ToolUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ keys, events, error texts. A number that is long enough to be a card or a teleph
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from bartizan.plugins.contract import Role, Text
+from bartizan.plugins.contract import Role, Text, ToolUse
 from bartizan.plugins.decision import Decision
 from bartizan.plugins.judgement import Context, Judgement
 from bartizan.server.ingest.batch import Batch
 from bartizan.server.ingest.rewrite import KEY, Path, describe, rewrite
 from bartizan.server.ingest.span import ROLE_NAMES, Dims, Json, Message, SpanRecord
+from bartizan.v1 import common_pb2
 
 MAX_CLEAN = 50_000
 """How many short texts are remembered as clean: some megabytes."""
@@ -25,6 +26,9 @@ _DIM_PATHS: list[Path] = [("dims", name) for name in Dims._fields[:8]]
 _RARE = ("status_message", "price_table", "cost_currency")
 _INPUT = [("input", index, "content") for index in range(1024)]
 _OUTPUT = [("output", index, "content") for index in range(1024)]
+_TOOL_ROLES = frozenset((common_pb2.ROLE_TOOL_CALL, common_pb2.ROLE_TOOL_RESULT))
+_TOOL_SPAN = "execute_tool "
+"""What OpenTelemetry puts before a tool's name in the name of a span."""
 _new = tuple.__new__
 
 Place = tuple[int, Path]
@@ -90,7 +94,8 @@ class Judge:
                 for message, path in zip(messages, paths, strict=False):
                     role, content, name, call_id, mime_type, _ = message
                     if content:
-                        texts.append(_new(Text, (_ROLES[role], content)))
+                        use = _use(record, message) if role in _TOOL_ROLES else None
+                        texts.append(_new(Text, (_ROLES[role], content, use)))
                         places.append((position, path))
                     if name or call_id or mime_type:
                         self._add(texts, places, position, self._labels(message, path))
@@ -176,6 +181,13 @@ class Judge:
         for number, dims in {id(record.dims): record.dims for record in records}.items():
             if number not in self._clean_dims and clean.issuperset(dims[:8]):
                 self._clean_dims[number] = dims
+
+
+def _use(record: SpanRecord, message: Message) -> ToolUse:
+    tool = message.name
+    if not tool and record.dims.kind == common_pb2.SPAN_KIND_TOOL:
+        tool = record.name.removeprefix(_TOOL_SPAN)
+    return ToolUse(tool, message.tool_call_id, record.trace_id.hex())
 
 
 def _contexts(records: Sequence[SpanRecord], places: Sequence[Place]) -> list[Context]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from bartizan.plugins.contract import Role, Text
+from bartizan.plugins.contract import Role, Text, ToolUse
 from bartizan.plugins.decision import Action
 from bartizan.plugins.errors import InvalidArgument, TooLarge
 from bartizan.plugins.judgement import Context, Failure, Report, Ruled
@@ -37,11 +37,14 @@ class Place(NamedTuple):
     field: str
 
 
-def texts(messages: Sequence[common_pb2.Message]) -> Iterator[tuple[Place, Text]]:
+def texts(messages: Sequence[common_pb2.Message], trace_id: str) -> Iterator[tuple[Place, Text]]:
     """Yields every text of the messages with its place; raises InvalidArgument."""
     for position, message in enumerate(messages):
         asked = role(message.role, Role.USER, f"messages[{position}].role")
-        yield Place(position, CONTENT), Text(asked, message.content)
+        use = None
+        if asked in (Role.TOOL_CALL, Role.TOOL_RESULT):
+            use = ToolUse(message.name, message.tool_call_id, trace_id)
+        yield Place(position, CONTENT), Text(asked, message.content, use)
         for field in _LABELS:
             if value := getattr(message, field):
                 _text(value, f"messages[{position}].{field}", MAX_LABEL)

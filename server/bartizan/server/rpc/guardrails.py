@@ -60,7 +60,7 @@ class GuardrailService:
         """Judges messages; a call counts as one span in the quota, as its messages would be."""
         _check_sizes(request.messages, call.request_bytes)
         inquiry = check_messages.inquiry(request.context, request.rules)
-        asked = list(check_messages.texts(request.messages))
+        asked = list(check_messages.texts(request.messages, request.context.trace_id))
         with self._waiting.taken(call.request_bytes):
             self._demand(call)
             texts = [text for _, text in asked]
