@@ -27,8 +27,6 @@ _RARE = ("status_message", "price_table", "cost_currency")
 _INPUT = [("input", index, "content") for index in range(1024)]
 _OUTPUT = [("output", index, "content") for index in range(1024)]
 _TOOL_ROLES = frozenset((common_pb2.ROLE_TOOL_CALL, common_pb2.ROLE_TOOL_RESULT))
-_TOOL_SPAN = "execute_tool "
-"""What OpenTelemetry puts before a tool's name in the name of a span."""
 _new = tuple.__new__
 
 Place = tuple[int, Path]
@@ -184,9 +182,7 @@ class Judge:
 
 
 def _use(record: SpanRecord, message: Message) -> ToolUse:
-    tool = message.name
-    if not tool and record.dims.kind == common_pb2.SPAN_KIND_TOOL:
-        tool = record.name.removeprefix(_TOOL_SPAN)
+    tool = message.name or record.dims.tool_name
     return ToolUse(tool, message.tool_call_id, record.trace_id.hex())
 
 
