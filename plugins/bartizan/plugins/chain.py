@@ -2,34 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
-from itertools import compress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-from bartizan.plugins.config import missing_package
-from bartizan.plugins.contract import Finding, Guardrail, Role, Text, ToolUse
-from bartizan.plugins.decision import Action, Verdict
-from bartizan.plugins.errors import BartizanError, ConfigError
+from bartizan.plugins.applicability import applicable
+from bartizan.plugins.contract import Guardrail, Text, ToolUse
 from bartizan.plugins.judgement import (
     ASK_ALL,
     NOTHING_SAID,
     Ask,
     ChainMetrics,
     Context,
-    Failure,
     Judgement,
     NoMetrics,
-    Report,
-    Ruled,
 )
-from bartizan.plugins.redact import WITHHELD, Span, redact
 from bartizan.plugins.registry import Registry
-from bartizan.plugins.rules import Rule, RuleSet, Stage, Where
+from bartizan.plugins.rules import Rule, RuleSet, Stage
 from bartizan.plugins.runner import Outcome, RuleRunner
-
-WITHHELD_CATEGORY = "chain.withheld"
+from bartizan.plugins.said import Said
+from bartizan.plugins.starting import start
 
 _SKIPPED = Outcome({})
+
+Ran = dict[str, tuple[Sequence[int], Outcome]]
+"""By the id of a rule: the indexes of the texts that it looked at, and what came of it."""
 
 
 class Chain:
@@ -45,15 +40,24 @@ class Chain:
         metrics: ChainMetrics | None = None,
     ) -> None:
         """Makes a chain. `plugins` holds one for each rule, by the rule's id."""
-        heard = metrics or NoMetrics()
-        self._runners = [RuleRunner(rule, plugins[rule.id], clock, heard) for rule in rules]
+        self._rules = rules
+        self._metrics = metrics or NoMetrics()
+        self._runners = [
+            RuleRunner(rule, plugins[rule.id], clock, self._metrics)
+            for rule in rules
+            if rule.when is None
+        ]
         self._plugins = list({id(plugin): plugin for plugin in plugins.values()}.values())
         self._hash_key = hash_key
-        self.looks_at_context = any(rule.where.looks_at_context for rule in rules)
+        self.looks_at_context = any(rule.looks_at_context for rule in rules)
+        self.looks_at_groups = any(
+            getattr(plugin, "needs_group", False) for plugin in self._plugins
+        )
 
     async def start(self) -> None:
         """Lets every plugin load what it needs. Raises ConfigError if a package is missing."""
-        await asyncio.gather(*(self._start(runner) for runner in self._one_runner_per_plugin()))
+        one_each = {id(runner.plugin): runner for runner in self._runners}.values()
+        await asyncio.gather(*(start(runner.plugin, runner.rule) for runner in one_each))
 
     async def judge(
         self,
@@ -68,7 +72,7 @@ class Chain:
         """
         if not self._runners or not texts:
             return NOTHING_SAID
-        if self.looks_at_context:
+        if self.looks_at_context or self.looks_at_groups:
             return await self._judge(texts, contexts, ask)
         once, copies = _distinct(texts)
         return _spread(await self._judge(once, None, ask), copies)
@@ -77,101 +81,74 @@ class Chain:
         """Closes every plugin. May be called before `start`, and twice."""
         await asyncio.gather(*(plugin.aclose() for plugin in self._plugins))
 
-    async def _start(self, runner: RuleRunner) -> None:
-        start = getattr(runner.plugin, "start", None)
-        if start is None:
-            return
-        what = f"guardrail '{runner.rule.plugin}' of rule '{runner.rule.id}'"
-        try:
-            await start()
-        except BartizanError:
-            raise
-        except ImportError as error:
-            raise missing_package(what, error) from error
-        except Exception as error:
-            # The type alone: a message may quote a secret of the configuration.
-            failed = f"{what} cannot be started: {type(error).__name__}"
-            raise ConfigError("PLUGIN_START_FAILED", failed) from error
-
-    def _one_runner_per_plugin(self) -> Iterator[RuleRunner]:
-        return iter({id(runner.plugin): runner for runner in self._runners}.values())
-
     async def _judge(
         self, texts: Sequence[Text], contexts: Sequence[Context] | None, ask: Ask
     ) -> Judgement:
+        ran = await self._run(texts, contexts, ask)
+        said = Said(texts, self._hash_key)
+        for rule in self._rules:
+            if ask.rules and rule.id not in ask.rules:
+                continue
+            if rule.when is None:
+                said.add(rule, *ran[rule.id])
+            else:
+                indexes = applicable(rule, texts, contexts)
+                said.add(rule, indexes, self._combined(rule, indexes, ran, ask))
+        return said.judgement()
+
+    async def _run(
+        self, texts: Sequence[Text], contexts: Sequence[Context] | None, ask: Ask
+    ) -> Ran:
+        wanted = self._with_members(ask.rules)
         asked = [
-            (runner, _applicable(runner.rule.where, texts, contexts))
+            (runner, applicable(runner.rule, texts, contexts))
             for runner in self._runners
-            if not ask.rules or runner.rule.id in ask.rules
+            if not wanted or runner.rule.id in wanted
         ]
         outcomes = iter(
             await _all(
                 [runner.run(_at(texts, indexes), ask) for runner, indexes in asked if indexes]
             )
         )
-        said = _Said(texts, self._hash_key)
-        for runner, indexes in asked:
-            said.add(runner.rule, indexes, next(outcomes) if indexes else _SKIPPED)
-        return said.judgement()
+        return {
+            runner.rule.id: (indexes, next(outcomes) if indexes else _SKIPPED)
+            for runner, indexes in asked
+        }
 
+    def _with_members(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Returns the ids of the rules to run for what is wanted; all when empty."""
+        combined = [rule for rule in self._rules if rule.when is not None and rule.id in wanted]
+        return wanted.union(*(rule.named_rules() for rule in combined))
 
-class _Said:
-    """Gathers what the rules say about one call."""
-
-    def __init__(self, texts: Sequence[Text], hash_key: bytes) -> None:
-        self._texts = texts
-        self._hash_key = hash_key
-        self._decisions: dict[int, list[Ruled]] = {}
-        self._spans: dict[int, list[Span]] = {}
-        self._withheld: set[int] = set()
-        self._reports: list[Report] = []
-
-    def add(self, rule: Rule, indexes: Sequence[int], outcome: Outcome) -> None:
-        self._reports.append(
-            Report(
-                rule.id, rule.version, rule.shadow, len(indexes), outcome.seconds, outcome.failure
-            )
-        )
+    def _combined(self, rule: Rule, indexes: Sequence[int], ran: Ran, ask: Ask) -> Outcome:
+        outcome = combine(rule, indexes, ran)
         if outcome.failure is not None:
-            self._add_failure(rule, indexes, outcome.failure)
-        redacts = rule.action is Action.REDACT and not rule.shadow
-        for position, findings in outcome.found.items():
-            index = indexes[position]
-            self._decide(rule, index, findings, rule.verdict)
-            if redacts:
-                self._spans.setdefault(index, []).extend(_spans(rule, findings))
+            self._metrics.failed(rule.id, outcome.failure, len(indexes))
+        elif outcome.found and ask.counts:
+            findings = sum(map(len, outcome.found.values()))
+            self._metrics.found(rule.id, rule.action, rule.shadow, findings)
+        return outcome
 
-    def judgement(self) -> Judgement:
-        replacements = {}
-        for index, spans in self._spans.items():
-            value = self._texts[index].value
-            redacted = redact(value, spans, self._hash_key)
-            if redacted != value:
-                replacements[index] = redacted
-        replacements.update(dict.fromkeys(self._withheld, WITHHELD))
-        complete = not any(report.failure for report in self._reports)
-        return Judgement(self._decisions, replacements, complete, self._spans, self._reports)
 
-    def _add_failure(self, rule: Rule, indexes: Sequence[int], failure: Failure) -> None:
-        choice = rule.on_timeout if failure is Failure.TIMEOUT else rule.on_error
-        if not rule.denies(choice):
-            return
-        withholds = rule.action is Action.REDACT and not rule.shadow
-        for index in indexes:
-            length = len(self._texts[index].value)
-            if length:
-                withheld = Finding(WITHHELD_CATEGORY, 1.0, 0, length, failure)
-                self._decide(rule, index, [withheld], Verdict.DENY)
-                if withholds:
-                    self._withheld.add(index)
-
-    def _decide(
-        self, rule: Rule, index: int, findings: Sequence[Finding], verdict: Verdict
-    ) -> None:
-        self._decisions.setdefault(index, []).extend(
-            Ruled(finding, rule.id, rule.version, verdict, rule.action, rule.shadow)
-            for finding in findings
-        )
+def combine(rule: Rule, indexes: Sequence[int], ran: Ran) -> Outcome:
+    """Returns what a combination makes of what its members found; it fails with one of them."""
+    assert rule.when is not None
+    members = {name: ran[name] for name in rule.when.rules() if name in ran}
+    failure = next((out.failure for _, out in members.values() if out.failure is not None), None)
+    by_member = {
+        name: {at[position]: findings for position, findings in out.found.items()}
+        for name, (at, out) in members.items()
+    }
+    somewhere: set[int] = set().union(*by_member.values())
+    found = {}
+    for position, index in enumerate(indexes):
+        if index not in somewhere:
+            continue
+        here = {name: found_at[index] for name, found_at in by_member.items() if index in found_at}
+        _, findings = rule.when.holds(here)
+        if kept := [one for one in findings if one.score >= rule.threshold]:
+            found[position] = kept
+    return Outcome(found, failure)
 
 
 def build_chain(
@@ -192,6 +169,8 @@ def build_chain(
     made: dict[str, Guardrail] = {}
     plugins: dict[str, Guardrail] = {}
     for rule in chosen:
+        if rule.when is not None:
+            continue
         same = f"{rule.plugin} {sorted(rule.config.items())!r}"
         if same not in made:
             made[same] = registry.create(rule.plugin, rule.config, f"rule '{rule.id}': config")
@@ -205,43 +184,8 @@ async def _all(calls: list[Coroutine[None, None, Outcome]]) -> list[Outcome]:
     return await asyncio.gather(*calls)
 
 
-def _applicable(
-    where: Where, texts: Sequence[Text], contexts: Sequence[Context] | None
-) -> Sequence[int]:
-    """Returns the indexes of the texts where a rule applies."""
-    indexes: Sequence[int] = range(len(texts))
-    if where.roles:
-        roles: frozenset[Role] = frozenset(where.roles)
-        indexes = list(compress(indexes, [text.role in roles for text in texts]))
-    if where.looks_at_context and contexts is not None:
-        seen = {id(context): context for context in contexts}
-        fits = {key: _fits(where, context) for key, context in seen.items()}
-        indexes = [index for index in indexes if fits[id(contexts[index])]]
-    return indexes
-
-
 def _at(texts: Sequence[Text], indexes: Sequence[int]) -> Sequence[Text]:
     return texts if len(indexes) == len(texts) else [texts[index] for index in indexes]
-
-
-def _fits(where: Where, context: Context) -> bool:
-    return (
-        _named(where.agents, context.agent)
-        and _named(where.environments, context.environment)
-        and _named(where.models, context.model)
-    )
-
-
-def _named(patterns: Sequence[str], name: str | None) -> bool:
-    if not patterns or name is None:
-        return True
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _spans(rule: Rule, findings: Sequence[Finding]) -> Iterator[Span]:
-    for found in findings:
-        redaction = rule.redaction_of(found.category)
-        yield Span(found.start, found.end, found.category, found.score, redaction)
 
 
 def _distinct(texts: Sequence[Text]) -> tuple[Sequence[Text], list[list[int]] | None]:
@@ -250,7 +194,7 @@ def _distinct(texts: Sequence[Text]) -> tuple[Sequence[Text], list[list[int]] | 
         return texts, None
     # By the identity of the role: hashing a member of an enumeration calls back into Python.
     places: dict[tuple[str, int, ToolUse | None], list[int]] = {}
-    for index, (role, value, use) in enumerate(texts):
+    for index, (role, value, use, _) in enumerate(texts):
         key = (value, id(role), use)
         known = places.get(key)
         if known is None:

@@ -45,11 +45,14 @@ class Text(NamedTuple):
         role: who it comes from.
         value: the text.
         use: for a tool's call and result, if known.
+        group: the same, and not 0, for the messages of one span or of one request. Numbers mean
+            nothing beyond one call of `check`.
     """
 
     role: Role
     value: str
     use: ToolUse | None = None
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,11 @@ class Finding:
 
 @runtime_checkable
 class Guardrail(Protocol):
-    """Finds; never decides. One instance serves many concurrent calls."""
+    """Finds; never decides. One instance serves many concurrent calls.
+
+    A class may have `needs_group = True`: what it says of a text then depends on the others of its
+    group or on how often it stands there. It sees every text; others see equal ones once.
+    """
 
     async def check(self, texts: Sequence[Text]) -> Sequence[Sequence[Finding]]:
         """Returns the findings of each text, in the order of the texts."""

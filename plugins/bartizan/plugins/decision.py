@@ -22,6 +22,16 @@ class Verdict(StrEnum):
     MODIFY = "modify"
 
 
+class Severity(StrEnum):
+    """How bad a finding of a rule is."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """One finding in one text of a span, and what one rule made of it. Holds no content.
@@ -34,6 +44,7 @@ class Decision:
         verdict: allow, deny or modify.
         action: what was done; in shadow mode what would have been.
         shadow: True when the rule only watched.
+        severity: how bad the rule says that it is.
     """
 
     field: str
@@ -43,3 +54,4 @@ class Decision:
     verdict: Verdict
     action: Action
     shadow: bool
+    severity: Severity = Severity.MEDIUM

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bartizan.plugins.contract import Finding
-from bartizan.plugins.decision import Action, Verdict
+from bartizan.plugins.decision import Action, Severity, Verdict
 from bartizan.plugins.redact import Span
 
 
@@ -21,6 +21,9 @@ class Context:
     agent: str | None = ""
     environment: str | None = ""
     model: str | None = ""
+    tags: Sequence[str] | None = ()
+    draw: float | None = None
+    """From 0 to 1, the same for all of a trace: a rule with a greater `sample` looks at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Ruled:
     verdict: Verdict
     action: Action
     shadow: bool
+    severity: Severity = Severity.MEDIUM
 
 
 class Failure(StrEnum):
@@ -92,6 +96,7 @@ class Judgement:
         spans: by index of the text, what the replacement leaves out of it. A text that is
             withheld as a whole may have none.
         reports: one for each rule that was asked, in the order of the rules.
+        deferred: by index of the text, ids of the rules that are to look again after the write.
     """
 
     decisions: Mapping[int, Sequence[Ruled]] = field(default_factory=dict)
@@ -99,6 +104,7 @@ class Judgement:
     complete: bool = True
     spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)
     reports: Sequence[Report] = ()
+    deferred: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 NOTHING_SAID = Judgement()

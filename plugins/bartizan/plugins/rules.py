@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -11,9 +11,10 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, model_validator
 
-from bartizan.plugins.config import PluginConfig, as_mapping, parse_config
+from bartizan.plugins.combining import Condition
+from bartizan.plugins.config import PluginConfig, as_mapping, nearest, parse_config
 from bartizan.plugins.contract import Role
-from bartizan.plugins.decision import Action, Verdict
+from bartizan.plugins.decision import Action, Severity, Verdict
 from bartizan.plugins.errors import ConfigError
 
 VERSION_DIGITS = 12
@@ -48,6 +49,15 @@ class OnFailure(StrEnum):
     DENY = "deny"
 
 
+class OnTimeout(StrEnum):
+    """What a rule says of texts for which its budget was too short."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    DEFER = "defer"
+    """Nothing yet: the rule looks again after the write."""
+
+
 class Where(PluginConfig):
     """Where a rule applies. An empty list means everywhere; a name may end in `*`."""
 
@@ -55,11 +65,12 @@ class Where(PluginConfig):
     agents: tuple[str, ...] = Field((), description="Agents, by name.")
     environments: tuple[str, ...] = Field((), description="Environments, by name.")
     models: tuple[str, ...] = Field((), description="Models, by name.")
+    tags: tuple[str, ...] = Field((), description="Tags of the span: one of them is enough.")
 
     @property
     def looks_at_context(self) -> bool:
         """True if more than the text itself decides whether the rule applies."""
-        return bool(self.agents or self.environments or self.models)
+        return bool(self.agents or self.environments or self.models or self.tags)
 
 
 class Rule(PluginConfig):
@@ -69,10 +80,18 @@ class Rule(PluginConfig):
         pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$",
         description="Lower case letters, digits and hyphens; findings name it.",
     )
-    plugin: str = Field(min_length=1, max_length=63, description="The guardrail that looks.")
+    description: str = Field("", max_length=2_000, description="Why the rule is there.")
+    plugin: str = Field("", max_length=63, description="The guardrail that looks.")
+    when: Condition | None = Field(
+        None, description="Instead of a plugin: what other rules have to find in the same text."
+    )
     config: dict[str, Any] = Field(default_factory=dict, description="The guardrail's own keys.")
     where: Where = Field(default_factory=Where, description="Where the rule applies.")
     threshold: float = Field(0.0, ge=0, le=1, description="Findings below this score do not count.")
+    severity: Severity = Field(Severity.MEDIUM, description="How bad a finding is.")
+    sample: float = Field(
+        1.0, gt=0, le=1, description="The share of traces that the rule looks at, chosen by id."
+    )
     action: Action = Field(Action.FLAG, description="What is done about a finding.")
     redaction: Redaction = Field(Redaction.MASK, description="What takes the place of the text.")
     redaction_by_category: dict[str, Redaction] = Field(
@@ -80,11 +99,16 @@ class Rule(PluginConfig):
         description="Other redactions for some categories; `pii` means all of `pii.…`.",
     )
     stage: Stage = Field(Stage.INLINE, description="Before the write or after it.")
+    after: tuple[str, ...] = Field(
+        (),
+        max_length=64,
+        description="Of a deferred rule: inline rules, one of which found something in the span.",
+    )
     mode: Mode = Field(Mode.ENFORCE, description="Act, or only watch.")
     budget_ms: int = Field(
         2_000, ge=1, le=600_000, description="How long one call may take, in milliseconds."
     )
-    on_timeout: OnFailure | None = Field(
+    on_timeout: OnTimeout | None = Field(
         None, description="What if the budget is spent. Default: deny for redact, else allow."
     )
     on_error: OnFailure | None = Field(
@@ -93,11 +117,9 @@ class Rule(PluginConfig):
     max_concurrency: int = Field(8, ge=1, le=1_024, description="How many calls may run at once.")
 
     @model_validator(mode="after")
-    def _deferred_only_flags(self) -> Self:
-        if self.stage is Stage.DEFERRED and self.action is not Action.FLAG:
-            raise ValueError(
-                f"a deferred rule can only flag: it runs after the write, too late to {self.action}"
-            )
+    def _consistent(self) -> Self:
+        for problem in _problems(self):
+            raise ValueError(problem)
         return self
 
     @property
@@ -110,11 +132,22 @@ class Rule(PluginConfig):
         """What the rule thinks of a text with a finding in it."""
         return VERDICTS[self.action]
 
-    def denies(self, choice: OnFailure | None) -> bool:
+    @property
+    def looks_at_context(self) -> bool:
+        """True if more than the text itself decides whether the rule applies."""
+        return self.where.looks_at_context or self.sample < 1
+
+    def named_rules(self) -> Iterator[str]:
+        """Yields the ids of the other rules that this one depends on."""
+        yield from self.after
+        if self.when is not None:
+            yield from self.when.rules()
+
+    def denies(self, choice: OnFailure | OnTimeout | None) -> bool:
         """Returns True if a failure handled as `choice` denies the texts it left unjudged."""
         if choice is None:
             return self.action is Action.REDACT
-        return choice is OnFailure.DENY
+        return choice == OnFailure.DENY
 
     def redaction_of(self, category: str) -> Redaction:
         """Returns the redaction for a category: the longest dotted prefix that is listed wins."""
@@ -125,10 +158,35 @@ class Rule(PluginConfig):
         return self.redaction
 
     @cached_property
+    def document(self) -> dict[str, Any]:
+        """The rule as JSON, without the keys that have their defaults."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @cached_property
     def version(self) -> str:
         """A short hash of the rule's canonical document."""
-        document = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        document = json.dumps(self.document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(document.encode()).hexdigest()[:VERSION_DIGITS]
+
+
+def _problems(rule: Rule) -> Iterator[str]:
+    if bool(rule.plugin) == (rule.when is not None):
+        yield "a rule has a plugin or a condition in 'when': one of them"
+    if rule.when is not None and rule.config:
+        yield "config goes with a plugin"
+    if rule.when is not None and not rule.when.finds():
+        yield "'when' holds only by what is not found, so that there is nothing to act on"
+    acts = rule.action is not Action.FLAG
+    if rule.stage is Stage.DEFERRED and acts:
+        yield f"a deferred rule can only flag: it runs after the write, too late to {rule.action}"
+    if rule.stage is Stage.DEFERRED and rule.when is not None:
+        yield "a combination is inline: it costs nothing"
+    if rule.stage is Stage.INLINE and rule.after:
+        yield "'after' goes with stage deferred"
+    if rule.on_timeout is OnTimeout.DEFER and (acts or rule.stage is Stage.DEFERRED):
+        yield "only an inline rule that flags can defer what it had no time for"
+    if rule.sample < 1 and rule.action is Action.REDACT:
+        yield "a rule that redacts a sample would store the rest"
 
 
 VERDICTS: Mapping[Action, Verdict] = {
@@ -150,6 +208,19 @@ class RuleSet:
 
     rules: tuple[Rule, ...] = ()
 
+    def check(self, where: str = "rules") -> Self:
+        """Returns the set; raises ConfigError if two share an id or one names a rule in vain."""
+        by_id: dict[str, Rule] = {}
+        for rule in self.rules:
+            if rule.id in by_id:
+                raise ConfigError("DUPLICATE_RULE", f"{where}: two rules have the id '{rule.id}'")
+            by_id[rule.id] = rule
+        for rule in self.rules:
+            for name in rule.named_rules():
+                if (problem := _wrong(by_id.get(name), name, by_id)) is not None:
+                    raise ConfigError("UNKNOWN_RULE", f"{where}: rule '{rule.id}' {problem}")
+        return self
+
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
 
@@ -168,12 +239,16 @@ def load_rules(text: str, where: str = "rules") -> RuleSet:
     a value is out of bounds or two rules share an id.
     """
     rules = parse_config(RulesDocument, as_mapping(_yaml(text, where), where), where).rules
-    seen: set[str] = set()
-    for rule in rules:
-        if rule.id in seen:
-            raise ConfigError("DUPLICATE_RULE", f"{where}: two rules have the id '{rule.id}'")
-        seen.add(rule.id)
-    return RuleSet(rules)
+    return RuleSet(rules).check(where)
+
+
+def _wrong(member: Rule | None, name: str, known: Iterable[str]) -> str | None:
+    """Returns what is wrong with a rule that another one depends on; None if nothing is."""
+    if member is None:
+        return f"names a rule '{name}', which is not there{nearest(name, known)}"
+    if member.when is not None or member.stage is not Stage.INLINE:
+        return f"names the rule '{name}', which is not an inline rule with a plugin"
+    return None
 
 
 def _yaml(text: str, where: str) -> object:

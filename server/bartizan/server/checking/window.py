@@ -8,10 +8,10 @@ findings may still grow or vanish. Offsets are code points of the whole text unl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from bartizan.plugins.chain import WITHHELD_CATEGORY
 from bartizan.plugins.decision import Action, Verdict
 from bartizan.plugins.judgement import Ruled
 from bartizan.plugins.redact import Span
+from bartizan.plugins.said import WITHHELD_CATEGORY
 
 MAX_HELD = 16_384
 """Code points. A private key of 16,384 bits is a block of some 12,700; what stays uncertain for

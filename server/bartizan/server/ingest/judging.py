@@ -88,12 +88,13 @@ class Judge:
         texts: list[Text] = []
         places: list[Place] = []
         for position, record in enumerate(records):
+            group = position + 1
             for messages, paths in ((record.input, _INPUT), (record.output, _OUTPUT)):
                 for message, path in zip(messages, paths, strict=False):
                     role, content, name, call_id, mime_type, _ = message
                     if content:
                         use = _use(record, message) if role in _TOOL_ROLES else None
-                        texts.append(_new(Text, (_ROLES[role], content, use)))
+                        texts.append(_new(Text, (_ROLES[role], content, use, group)))
                         places.append((position, path))
                     if name or call_id or mime_type:
                         self._add(texts, places, position, self._labels(message, path))

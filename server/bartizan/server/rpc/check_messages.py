@@ -18,6 +18,8 @@ from bartizan.v1 import common_pb2, guardrail_pb2
 
 MAX_RULES = 1_024
 MAX_LABEL = 256
+GROUP = 1
+"""A request is one group: its messages belong together."""
 CONTENT = "content"
 
 _LABELS = ("name", "tool_call_id", "mime_type")
@@ -44,7 +46,7 @@ def texts(messages: Sequence[common_pb2.Message], trace_id: str) -> Iterator[tup
         use = None
         if asked in (Role.TOOL_CALL, Role.TOOL_RESULT):
             use = ToolUse(message.name, message.tool_call_id, trace_id)
-        yield Place(position, CONTENT), Text(asked, message.content, use)
+        yield Place(position, CONTENT), Text(asked, message.content, use, GROUP)
         for field in _LABELS:
             if value := getattr(message, field):
                 _text(value, f"messages[{position}].{field}", MAX_LABEL)
