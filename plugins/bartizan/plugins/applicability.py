@@ -19,12 +19,13 @@ def applicable(
         indexes = list(compress(indexes, [text.role in roles for text in texts]))
     if rule.looks_at_context and contexts is not None:
         seen = {id(context): context for context in contexts}
-        fits = {key: _fits(rule, context) for key, context in seen.items()}
-        indexes = [index for index in indexes if fits[id(contexts[index])]]
+        fitting = {key for key, context in seen.items() if fits(rule, context)}
+        indexes = [index for index in indexes if id(contexts[index]) in fitting]
     return indexes
 
 
-def _fits(rule: Rule, context: Context) -> bool:
+def fits(rule: Rule, context: Context) -> bool:
+    """Returns whether a rule applies where a text was seen, whatever its role."""
     where = rule.where
     return (
         _named(where.agents, context.agent)

@@ -202,7 +202,7 @@ class RulesDocument(PluginConfig):
     rules: tuple[Rule, ...] = Field((), description="The rules, in the order findings are told.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RuleSet:
     """Rules with distinct ids."""
 
@@ -210,16 +210,26 @@ class RuleSet:
 
     def check(self, where: str = "rules") -> Self:
         """Returns the set; raises ConfigError if two share an id or one names a rule in vain."""
-        by_id: dict[str, Rule] = {}
-        for rule in self.rules:
-            if rule.id in by_id:
-                raise ConfigError("DUPLICATE_RULE", f"{where}: two rules have the id '{rule.id}'")
-            by_id[rule.id] = rule
+        by_id = self.check_ids(where)
         for rule in self.rules:
             for name in rule.named_rules():
                 if (problem := _wrong(by_id.get(name), name, by_id)) is not None:
                     raise ConfigError("UNKNOWN_RULE", f"{where}: rule '{rule.id}' {problem}")
         return self
+
+    @cached_property
+    def by_id(self) -> dict[str, Rule]:
+        """The rules by their id."""
+        return {rule.id: rule for rule in self.rules}
+
+    def check_ids(self, where: str = "rules") -> dict[str, Rule]:
+        """Returns the rules by id; raises ConfigError if two have the same."""
+        by_id: dict[str, Rule] = {}
+        for rule in self.rules:
+            if rule.id in by_id:
+                raise ConfigError("DUPLICATE_RULE", f"{where}: two rules have the id '{rule.id}'")
+            by_id[rule.id] = rule
+        return by_id
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)

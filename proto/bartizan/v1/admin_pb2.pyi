@@ -38,6 +38,8 @@ class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType
     """Ask for verdicts before acting."""
     SCOPE_ADMIN: _Scope.ValueType  # 4
     """Manage projects and keys."""
+    SCOPE_RULES: _Scope.ValueType  # 5
+    """Write, try and pause guardrail rules, and label what they found."""
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """What a key may do."""
@@ -52,6 +54,8 @@ SCOPE_CHECK: Scope.ValueType  # 3
 """Ask for verdicts before acting."""
 SCOPE_ADMIN: Scope.ValueType  # 4
 """Manage projects and keys."""
+SCOPE_RULES: Scope.ValueType  # 5
+"""Write, try and pause guardrail rules, and label what they found."""
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
 @_typing.final

@@ -228,6 +228,42 @@ VERDICT_MODIFY: Verdict.ValueType  # 3
 """Go on with the changed text."""
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
+class _Severity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Severity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SEVERITY_UNSPECIFIED: _Severity.ValueType  # 0
+    """Not known."""
+    SEVERITY_INFO: _Severity.ValueType  # 1
+    """Good to know."""
+    SEVERITY_LOW: _Severity.ValueType  # 2
+    """Look at it some day."""
+    SEVERITY_MEDIUM: _Severity.ValueType  # 3
+    """Look at it soon. What a rule says if it says nothing."""
+    SEVERITY_HIGH: _Severity.ValueType  # 4
+    """Look at it now."""
+    SEVERITY_CRITICAL: _Severity.ValueType  # 5
+    """Get up at night for it."""
+
+class Severity(_Severity, metaclass=_SeverityEnumTypeWrapper):
+    """How bad a finding is, by the word of its rule."""
+
+SEVERITY_UNSPECIFIED: Severity.ValueType  # 0
+"""Not known."""
+SEVERITY_INFO: Severity.ValueType  # 1
+"""Good to know."""
+SEVERITY_LOW: Severity.ValueType  # 2
+"""Look at it some day."""
+SEVERITY_MEDIUM: Severity.ValueType  # 3
+"""Look at it soon. What a rule says if it says nothing."""
+SEVERITY_HIGH: Severity.ValueType  # 4
+"""Look at it now."""
+SEVERITY_CRITICAL: Severity.ValueType  # 5
+"""Get up at night for it."""
+Global___Severity: _TypeAlias = Severity  # noqa: Y015
+
 @_typing.final
 class Message(_message.Message):
     """One text that went into or came out of a span."""
@@ -632,6 +668,7 @@ class Finding(_message.Message):
     VERDICT_FIELD_NUMBER: _builtins.int
     ACTION_FIELD_NUMBER: _builtins.int
     SHADOW_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
     span_id: _builtins.str
     """The span it is about: 16 hexadecimal digits."""
     category: _builtins.str
@@ -656,6 +693,8 @@ class Finding(_message.Message):
     """What was done about it; in shadow mode, what would have been."""
     shadow: _builtins.bool
     """True if the rule only watched."""
+    severity: Global___Severity.ValueType
+    """How bad the rule says that it is. SEVERITY_UNSPECIFIED for what was stored before rules said so."""
     def __init__(
         self,
         *,
@@ -671,10 +710,11 @@ class Finding(_message.Message):
         verdict: Global___Verdict.ValueType = ...,
         action: Global___Action.ValueType = ...,
         shadow: _builtins.bool = ...,
+        severity: Global___Severity.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "code", b"code", "end", b"end", "field", b"field", "rule", b"rule", "rule_version", b"rule_version", "score", b"score", "shadow", b"shadow", "span_id", b"span_id", "start", b"start", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "category", b"category", "code", b"code", "end", b"end", "field", b"field", "rule", b"rule", "rule_version", b"rule_version", "score", b"score", "severity", b"severity", "shadow", b"shadow", "span_id", b"span_id", "start", b"start", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

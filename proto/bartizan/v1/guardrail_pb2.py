@@ -23,35 +23,106 @@ _sym_db = _symbol_database.Default()
 
 
 from bartizan.v1 import common_pb2 as bartizan_dot_v1_dot_common__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62\x61rtizan/v1/guardrail.proto\x12\x0b\x62\x61rtizan.v1\x1a\x18\x62\x61rtizan/v1/common.proto\"x\n\x0c\x43heckContext\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x10\n\x08trace_id\x18\x06 \x01(\t\"q\n\x0c\x43heckRequest\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.bartizan.v1.Message\x12*\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x19.bartizan.v1.CheckContext\x12\r\n\x05rules\x18\x03 \x03(\t\"\xc1\x01\n\rCheckResponse\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.bartizan.v1.Verdict\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x13.bartizan.v1.Action\x12-\n\x08messages\x18\x03 \x03(\x0b\x32\x1b.bartizan.v1.CheckedMessage\x12#\n\x05rules\x18\x04 \x03(\x0b\x32\x14.bartizan.v1.RuleRun\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"\x87\x01\n\x0e\x43heckedMessage\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.bartizan.v1.Verdict\x12&\n\x08redacted\x18\x02 \x01(\x0b\x32\x14.bartizan.v1.Message\x12&\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x14.bartizan.v1.Finding\"~\n\x07RuleRun\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\t\x12\x0e\n\x06shadow\x18\x03 \x01(\x08\x12)\n\x07outcome\x18\x04 \x01(\x0e\x32\x18.bartizan.v1.RuleOutcome\x12\x14\n\x0cmilliseconds\x18\x05 \x01(\x01\"^\n\x12\x43heckStreamRequest\x12,\n\x04open\x18\x01 \x01(\x0b\x32\x1c.bartizan.v1.CheckStreamOpenH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\tH\x00\x42\t\n\x07message\"\x80\x01\n\x0f\x43heckStreamOpen\x12\x1f\n\x04role\x18\x01 \x01(\x0e\x32\x11.bartizan.v1.Role\x12*\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x19.bartizan.v1.CheckContext\x12\r\n\x05rules\x18\x03 \x03(\t\x12\x11\n\thold_back\x18\x04 \x01(\x05\"u\n\x13\x43heckStreamResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12&\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x14.bartizan.v1.Finding\x12(\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1b.bartizan.v1.CheckStreamEnd\"\xa7\x01\n\x0e\x43heckStreamEnd\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.bartizan.v1.Verdict\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x13.bartizan.v1.Action\x12#\n\x05rules\x18\x03 \x03(\x0b\x32\x14.bartizan.v1.RuleRun\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x12\n\ncharacters\x18\x05 \x01(\x03*\x8f\x01\n\x0bRuleOutcome\x12\x1c\n\x18RULE_OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fRULE_OUTCOME_OK\x10\x01\x12\x1a\n\x16RULE_OUTCOME_TIMED_OUT\x10\x02\x12\x17\n\x13RULE_OUTCOME_FAILED\x10\x03\x12\x18\n\x14RULE_OUTCOME_SKIPPED\x10\x04\x32\xa8\x01\n\x10GuardrailService\x12>\n\x05\x43heck\x12\x19.bartizan.v1.CheckRequest\x1a\x1a.bartizan.v1.CheckResponse\x12T\n\x0b\x43heckStream\x12\x1f.bartizan.v1.CheckStreamRequest\x1a .bartizan.v1.CheckStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x62\x61rtizan/v1/guardrail.proto\x12\x0b\x62\x61rtizan.v1\x1a\x18\x62\x61rtizan/v1/common.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x01\n\x0c\x43heckContext\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x10\n\x08trace_id\x18\x06 \x01(\t\x12\x0c\n\x04tags\x18\x07 \x03(\t\"q\n\x0c\x43heckRequest\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.bartizan.v1.Message\x12*\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x19.bartizan.v1.CheckContext\x12\r\n\x05rules\x18\x03 \x03(\t\"\xc1\x01\n\rCheckResponse\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.bartizan.v1.Verdict\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x13.bartizan.v1.Action\x12-\n\x08messages\x18\x03 \x03(\x0b\x32\x1b.bartizan.v1.CheckedMessage\x12#\n\x05rules\x18\x04 \x03(\x0b\x32\x14.bartizan.v1.RuleRun\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"\x87\x01\n\x0e\x43heckedMessage\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.bartizan.v1.Verdict\x12&\n\x08redacted\x18\x02 \x01(\x0b\x32\x14.bartizan.v1.Message\x12&\n\x08\x66indings\x18\x03 \x03(\x0b\x32\x14.bartizan.v1.Finding\"~\n\x07RuleRun\x12\x0c\n\x04rule\x18\x01 \x01(\t\x12\x14\n\x0crule_version\x18\x02 \x01(\t\x12\x0e\n\x06shadow\x18\x03 \x01(\x08\x12)\n\x07outcome\x18\x04 \x01(\x0e\x32\x18.bartizan.v1.RuleOutcome\x12\x14\n\x0cmilliseconds\x18\x05 \x01(\x01\"^\n\x12\x43heckStreamRequest\x12,\n\x04open\x18\x01 \x01(\x0b\x32\x1c.bartizan.v1.CheckStreamOpenH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\tH\x00\x42\t\n\x07message\"\x80\x01\n\x0f\x43heckStreamOpen\x12\x1f\n\x04role\x18\x01 \x01(\x0e\x32\x11.bartizan.v1.Role\x12*\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x19.bartizan.v1.CheckContext\x12\r\n\x05rules\x18\x03 \x03(\t\x12\x11\n\thold_back\x18\x04 \x01(\x05\"u\n\x13\x43heckStreamResponse\x12\x0c\n\x04text\x18\x01 \x01(\t\x12&\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x14.bartizan.v1.Finding\x12(\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1b.bartizan.v1.CheckStreamEnd\"\xa7\x01\n\x0e\x43heckStreamEnd\x12%\n\x07verdict\x18\x01 \x01(\x0e\x32\x14.bartizan.v1.Verdict\x12#\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\x13.bartizan.v1.Action\x12#\n\x05rules\x18\x03 \x03(\x0b\x32\x14.bartizan.v1.RuleRun\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x12\n\ncharacters\x18\x05 \x01(\x03\"\x83\x02\n\rGuardrailRule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06paused\x18\x04 \x01(\x08\x12\'\n\x06origin\x18\x05 \x01(\x0e\x32\x17.bartizan.v1.RuleOrigin\x12\x0e\n\x06\x61uthor\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x0f\n\x07problem\x18\t \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\n \x01(\x08\"\"\n\x10ListRulesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\">\n\x11ListRulesResponse\x12)\n\x05rules\x18\x01 \x03(\x0b\x32\x1a.bartizan.v1.GuardrailRule\"/\n\x0eGetRuleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\";\n\x0fGetRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\"P\n\x17ListRuleVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x18ListRuleVersionsResponse\x12)\n\x05rules\x18\x01 \x03(\x0b\x32\x1a.bartizan.v1.GuardrailRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x11\x43reateRuleRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12(\n\x04rule\x18\x02 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\">\n\x12\x43reateRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\"\x9c\x01\n\x11UpdateRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x15\n\rallow_missing\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\">\n\x12UpdateRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\"/\n\x11\x44\x65leteRuleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\"\x14\n\x12\x44\x65leteRuleResponse\"0\n\x10PauseRuleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\"=\n\x11PauseRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\"\x8d\x01\n\x11\x41pplyRulesRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12*\n\tdocuments\x18\x02 \x03(\x0b\x32\x17.google.protobuf.Struct\x12\r\n\x05prune\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12\x16\n\x0e\x65xpected_state\x18\x05 \x01(\t\"\xa0\x01\n\nRuleChange\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.bartizan.v1.RuleChangeKind\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\x12)\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1a.bartizan.v1.GuardrailRule\x12\x10\n\x08warnings\x18\x04 \x03(\t\"M\n\x12\x41pplyRulesResponse\x12(\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x17.bartizan.v1.RuleChange\x12\r\n\x05state\x18\x02 \x01(\t\"\xa0\x01\n\x0fTestRuleRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x08messages\x18\x03 \x03(\x0b\x32\x14.bartizan.v1.Message\x12*\n\x07\x63ontext\x18\x04 \x01(\x0b\x32\x19.bartizan.v1.CheckContext\"v\n\x10TestRuleResponse\x12-\n\x08messages\x18\x01 \x03(\x0b\x32\x1b.bartizan.v1.CheckedMessage\x12!\n\x03run\x18\x02 \x01(\x0b\x32\x14.bartizan.v1.RuleRun\x12\x10\n\x08warnings\x18\x03 \x03(\t\"\xd7\x01\n\x13\x42\x61\x63ktestRuleRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12)\n\x08\x64ocument\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tmax_spans\x18\x05 \x01(\x03\x12\x14\n\x0cmax_examples\x18\x06 \x01(\x05\"W\n\rBacktestCount\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05spans\x18\x02 \x01(\x03\x12\x10\n\x08\x66indings\x18\x03 \x01(\x03\x12\x16\n\x0espans_in_force\x18\x04 \x01(\x03\"[\n\x0f\x42\x61\x63ktestExample\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x0f\n\x07span_id\x18\x02 \x01(\t\x12%\n\x07\x66inding\x18\x03 \x01(\x0b\x32\x14.bartizan.v1.Finding\"V\n\nProportion\x12\x0c\n\x04hits\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12\r\n\x05value\x18\x03 \x01(\x01\x12\r\n\x05lower\x18\x04 \x01(\x01\x12\r\n\x05upper\x18\x05 \x01(\x01\"\xd3\x05\n\x14\x42\x61\x63ktestRuleResponse\x12\x13\n\x0bspans_total\x18\x01 \x01(\x03\x12\x14\n\x0cspans_wanted\x18\x02 \x01(\x03\x12\x12\n\nspans_done\x18\x03 \x01(\x03\x12\x12\n\ntexts_done\x18\x04 \x01(\x03\x12\x0c\n\x04\x64one\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x18\n\x10version_in_force\x18\x07 \x01(\t\x12%\n\x04hits\x18\x08 \x01(\x0b\x32\x17.bartizan.v1.Proportion\x12/\n\x0b\x62y_category\x18\t \x03(\x0b\x32\x1a.bartizan.v1.BacktestCount\x12,\n\x08\x62y_agent\x18\n \x03(\x0b\x32\x1a.bartizan.v1.BacktestCount\x12*\n\x06\x62y_day\x18\x0b \x03(\x0b\x32\x1a.bartizan.v1.BacktestCount\x12\x10\n\x08only_new\x18\x0c \x01(\x03\x12\x15\n\ronly_in_force\x18\r \x01(\x03\x12\x0c\n\x04\x62oth\x18\x0e \x01(\x03\x12\x32\n\x0c\x65xamples_new\x18\x0f \x03(\x0b\x32\x1c.bartizan.v1.BacktestExample\x12\x37\n\x11\x65xamples_in_force\x18\x10 \x03(\x0b\x32\x1c.bartizan.v1.BacktestExample\x12-\n\x0c\x66\x61lse_alarms\x18\x11 \x01(\x0b\x32\x17.bartizan.v1.Proportion\x12\x1d\n\x15labelled_right_missed\x18\x12 \x01(\x03\x12\x16\n\x0etexts_redacted\x18\x13 \x01(\x03\x12\x1b\n\x13spans_without_texts\x18\x14 \x01(\x03\x12\x14\n\x0ctexts_failed\x18\x15 \x01(\x03\x12\x16\n\x0elatency_p50_ms\x18\x16 \x01(\x01\x12\x16\n\x0elatency_p99_ms\x18\x17 \x01(\x01\x12\x10\n\x08warnings\x18\x18 \x03(\t\"\xb0\x01\n\rStoredFinding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08trace_id\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x07\x66inding\x18\x04 \x01(\x0b\x32\x14.bartizan.v1.Finding\x12(\n\x05label\x18\x05 \x01(\x0b\x32\x19.bartizan.v1.FindingLabel\"^\n\x0c\x46indingLabel\x12\r\n\x05right\x18\x01 \x01(\x08\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb5\x02\n\rFindingFilter\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rule\x18\x03 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x10\n\x08trace_id\x18\x05 \x01(\t\x12#\n\x06\x61\x63tion\x18\x06 \x01(\x0e\x32\x13.bartizan.v1.Action\x12+\n\x0cmin_severity\x18\x07 \x01(\x0e\x32\x15.bartizan.v1.Severity\x12\x13\n\x06shadow\x18\x08 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08labelled\x18\t \x01(\x08H\x01\x88\x01\x01\x42\t\n\x07_shadowB\x0b\n\t_labelled\"x\n\x13ListFindingsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x1a.bartizan.v1.FindingFilter\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"]\n\x14ListFindingsResponse\x12,\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1a.bartizan.v1.StoredFinding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x13LabelFindingRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\x05right\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x08\n\x06_right\"C\n\x14LabelFindingResponse\x12+\n\x07\x66inding\x18\x01 \x01(\x0b\x32\x1a.bartizan.v1.StoredFinding*\x8f\x01\n\x0bRuleOutcome\x12\x1c\n\x18RULE_OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fRULE_OUTCOME_OK\x10\x01\x12\x1a\n\x16RULE_OUTCOME_TIMED_OUT\x10\x02\x12\x17\n\x13RULE_OUTCOME_FAILED\x10\x03\x12\x18\n\x14RULE_OUTCOME_SKIPPED\x10\x04*Z\n\nRuleOrigin\x12\x1b\n\x17RULE_ORIGIN_UNSPECIFIED\x10\x00\x12\x16\n\x12RULE_ORIGIN_SERVER\x10\x01\x12\x17\n\x13RULE_ORIGIN_PROJECT\x10\x02*\xac\x01\n\x0eRuleChangeKind\x12 \n\x1cRULE_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18RULE_CHANGE_KIND_CREATED\x10\x01\x12\x1c\n\x18RULE_CHANGE_KIND_UPDATED\x10\x02\x12\x1c\n\x18RULE_CHANGE_KIND_DELETED\x10\x03\x12\x1e\n\x1aRULE_CHANGE_KIND_UNCHANGED\x10\x04\x32\xed\x08\n\x10GuardrailService\x12>\n\x05\x43heck\x12\x19.bartizan.v1.CheckRequest\x1a\x1a.bartizan.v1.CheckResponse\x12T\n\x0b\x43heckStream\x12\x1f.bartizan.v1.CheckStreamRequest\x1a .bartizan.v1.CheckStreamResponse(\x01\x30\x01\x12J\n\tListRules\x12\x1d.bartizan.v1.ListRulesRequest\x1a\x1e.bartizan.v1.ListRulesResponse\x12\x44\n\x07GetRule\x12\x1b.bartizan.v1.GetRuleRequest\x1a\x1c.bartizan.v1.GetRuleResponse\x12_\n\x10ListRuleVersions\x12$.bartizan.v1.ListRuleVersionsRequest\x1a%.bartizan.v1.ListRuleVersionsResponse\x12M\n\nCreateRule\x12\x1e.bartizan.v1.CreateRuleRequest\x1a\x1f.bartizan.v1.CreateRuleResponse\x12M\n\nUpdateRule\x12\x1e.bartizan.v1.UpdateRuleRequest\x1a\x1f.bartizan.v1.UpdateRuleResponse\x12M\n\nDeleteRule\x12\x1e.bartizan.v1.DeleteRuleRequest\x1a\x1f.bartizan.v1.DeleteRuleResponse\x12J\n\tPauseRule\x12\x1d.bartizan.v1.PauseRuleRequest\x1a\x1e.bartizan.v1.PauseRuleResponse\x12M\n\nApplyRules\x12\x1e.bartizan.v1.ApplyRulesRequest\x1a\x1f.bartizan.v1.ApplyRulesResponse\x12G\n\x08TestRule\x12\x1c.bartizan.v1.TestRuleRequest\x1a\x1d.bartizan.v1.TestRuleResponse\x12U\n\x0c\x42\x61\x63ktestRule\x12 .bartizan.v1.BacktestRuleRequest\x1a!.bartizan.v1.BacktestRuleResponse0\x01\x12S\n\x0cListFindings\x12 .bartizan.v1.ListFindingsRequest\x1a!.bartizan.v1.ListFindingsResponse\x12S\n\x0cLabelFinding\x12 .bartizan.v1.LabelFindingRequest\x1a!.bartizan.v1.LabelFindingResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bartizan.v1.guardrail_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RULEOUTCOME']._serialized_start=1286
-  _globals['_RULEOUTCOME']._serialized_end=1429
-  _globals['_CHECKCONTEXT']._serialized_start=70
-  _globals['_CHECKCONTEXT']._serialized_end=190
-  _globals['_CHECKREQUEST']._serialized_start=192
-  _globals['_CHECKREQUEST']._serialized_end=305
-  _globals['_CHECKRESPONSE']._serialized_start=308
-  _globals['_CHECKRESPONSE']._serialized_end=501
-  _globals['_CHECKEDMESSAGE']._serialized_start=504
-  _globals['_CHECKEDMESSAGE']._serialized_end=639
-  _globals['_RULERUN']._serialized_start=641
-  _globals['_RULERUN']._serialized_end=767
-  _globals['_CHECKSTREAMREQUEST']._serialized_start=769
-  _globals['_CHECKSTREAMREQUEST']._serialized_end=863
-  _globals['_CHECKSTREAMOPEN']._serialized_start=866
-  _globals['_CHECKSTREAMOPEN']._serialized_end=994
-  _globals['_CHECKSTREAMRESPONSE']._serialized_start=996
-  _globals['_CHECKSTREAMRESPONSE']._serialized_end=1113
-  _globals['_CHECKSTREAMEND']._serialized_start=1116
-  _globals['_CHECKSTREAMEND']._serialized_end=1283
-  _globals['_GUARDRAILSERVICE']._serialized_start=1432
-  _globals['_GUARDRAILSERVICE']._serialized_end=1600
+  _globals['_RULEOUTCOME']._serialized_start=5444
+  _globals['_RULEOUTCOME']._serialized_end=5587
+  _globals['_RULEORIGIN']._serialized_start=5589
+  _globals['_RULEORIGIN']._serialized_end=5679
+  _globals['_RULECHANGEKIND']._serialized_start=5682
+  _globals['_RULECHANGEKIND']._serialized_end=5854
+  _globals['_CHECKCONTEXT']._serialized_start=168
+  _globals['_CHECKCONTEXT']._serialized_end=302
+  _globals['_CHECKREQUEST']._serialized_start=304
+  _globals['_CHECKREQUEST']._serialized_end=417
+  _globals['_CHECKRESPONSE']._serialized_start=420
+  _globals['_CHECKRESPONSE']._serialized_end=613
+  _globals['_CHECKEDMESSAGE']._serialized_start=616
+  _globals['_CHECKEDMESSAGE']._serialized_end=751
+  _globals['_RULERUN']._serialized_start=753
+  _globals['_RULERUN']._serialized_end=879
+  _globals['_CHECKSTREAMREQUEST']._serialized_start=881
+  _globals['_CHECKSTREAMREQUEST']._serialized_end=975
+  _globals['_CHECKSTREAMOPEN']._serialized_start=978
+  _globals['_CHECKSTREAMOPEN']._serialized_end=1106
+  _globals['_CHECKSTREAMRESPONSE']._serialized_start=1108
+  _globals['_CHECKSTREAMRESPONSE']._serialized_end=1225
+  _globals['_CHECKSTREAMEND']._serialized_start=1228
+  _globals['_CHECKSTREAMEND']._serialized_end=1395
+  _globals['_GUARDRAILRULE']._serialized_start=1398
+  _globals['_GUARDRAILRULE']._serialized_end=1657
+  _globals['_LISTRULESREQUEST']._serialized_start=1659
+  _globals['_LISTRULESREQUEST']._serialized_end=1693
+  _globals['_LISTRULESRESPONSE']._serialized_start=1695
+  _globals['_LISTRULESRESPONSE']._serialized_end=1757
+  _globals['_GETRULEREQUEST']._serialized_start=1759
+  _globals['_GETRULEREQUEST']._serialized_end=1806
+  _globals['_GETRULERESPONSE']._serialized_start=1808
+  _globals['_GETRULERESPONSE']._serialized_end=1867
+  _globals['_LISTRULEVERSIONSREQUEST']._serialized_start=1869
+  _globals['_LISTRULEVERSIONSREQUEST']._serialized_end=1949
+  _globals['_LISTRULEVERSIONSRESPONSE']._serialized_start=1951
+  _globals['_LISTRULEVERSIONSRESPONSE']._serialized_end=2045
+  _globals['_CREATERULEREQUEST']._serialized_start=2047
+  _globals['_CREATERULEREQUEST']._serialized_end=2147
+  _globals['_CREATERULERESPONSE']._serialized_start=2149
+  _globals['_CREATERULERESPONSE']._serialized_end=2211
+  _globals['_UPDATERULEREQUEST']._serialized_start=2214
+  _globals['_UPDATERULEREQUEST']._serialized_end=2370
+  _globals['_UPDATERULERESPONSE']._serialized_start=2372
+  _globals['_UPDATERULERESPONSE']._serialized_end=2434
+  _globals['_DELETERULEREQUEST']._serialized_start=2436
+  _globals['_DELETERULEREQUEST']._serialized_end=2483
+  _globals['_DELETERULERESPONSE']._serialized_start=2485
+  _globals['_DELETERULERESPONSE']._serialized_end=2505
+  _globals['_PAUSERULEREQUEST']._serialized_start=2507
+  _globals['_PAUSERULEREQUEST']._serialized_end=2555
+  _globals['_PAUSERULERESPONSE']._serialized_start=2557
+  _globals['_PAUSERULERESPONSE']._serialized_end=2618
+  _globals['_APPLYRULESREQUEST']._serialized_start=2621
+  _globals['_APPLYRULESREQUEST']._serialized_end=2762
+  _globals['_RULECHANGE']._serialized_start=2765
+  _globals['_RULECHANGE']._serialized_end=2925
+  _globals['_APPLYRULESRESPONSE']._serialized_start=2927
+  _globals['_APPLYRULESRESPONSE']._serialized_end=3004
+  _globals['_TESTRULEREQUEST']._serialized_start=3007
+  _globals['_TESTRULEREQUEST']._serialized_end=3167
+  _globals['_TESTRULERESPONSE']._serialized_start=3169
+  _globals['_TESTRULERESPONSE']._serialized_end=3287
+  _globals['_BACKTESTRULEREQUEST']._serialized_start=3290
+  _globals['_BACKTESTRULEREQUEST']._serialized_end=3505
+  _globals['_BACKTESTCOUNT']._serialized_start=3507
+  _globals['_BACKTESTCOUNT']._serialized_end=3594
+  _globals['_BACKTESTEXAMPLE']._serialized_start=3596
+  _globals['_BACKTESTEXAMPLE']._serialized_end=3687
+  _globals['_PROPORTION']._serialized_start=3689
+  _globals['_PROPORTION']._serialized_end=3775
+  _globals['_BACKTESTRULERESPONSE']._serialized_start=3778
+  _globals['_BACKTESTRULERESPONSE']._serialized_end=4501
+  _globals['_STOREDFINDING']._serialized_start=4504
+  _globals['_STOREDFINDING']._serialized_end=4680
+  _globals['_FINDINGLABEL']._serialized_start=4682
+  _globals['_FINDINGLABEL']._serialized_end=4776
+  _globals['_FINDINGFILTER']._serialized_start=4779
+  _globals['_FINDINGFILTER']._serialized_end=5088
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=5090
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=5210
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=5212
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=5305
+  _globals['_LABELFINDINGREQUEST']._serialized_start=5307
+  _globals['_LABELFINDINGREQUEST']._serialized_end=5372
+  _globals['_LABELFINDINGRESPONSE']._serialized_start=5374
+  _globals['_LABELFINDINGRESPONSE']._serialized_end=5441
+  _globals['_GUARDRAILSERVICE']._serialized_start=5857
+  _globals['_GUARDRAILSERVICE']._serialized_end=6990
 # @@protoc_insertion_point(module_scope)

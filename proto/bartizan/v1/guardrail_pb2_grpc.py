@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class GuardrailServiceStub(object):
-    """Judges texts with the rules that also judge stored traces. Stores nothing.
+    """Judges texts with the rules that also judge stored traces, and keeps those rules.
+
+    What is in force for a project are the rules of the server's file, each of which a rule of the
+    project's own with the same id replaces. A change reaches every server process within two seconds.
     """
 
     def __init__(self, channel):
@@ -45,10 +48,73 @@ class GuardrailServiceStub(object):
                 request_serializer=bartizan_dot_v1_dot_guardrail__pb2.CheckStreamRequest.SerializeToString,
                 response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.CheckStreamResponse.FromString,
                 _registered_method=True)
+        self.ListRules = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/ListRules',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.ListRulesRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ListRulesResponse.FromString,
+                _registered_method=True)
+        self.GetRule = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/GetRule',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.GetRuleRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.GetRuleResponse.FromString,
+                _registered_method=True)
+        self.ListRuleVersions = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/ListRuleVersions',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.ListRuleVersionsRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ListRuleVersionsResponse.FromString,
+                _registered_method=True)
+        self.CreateRule = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/CreateRule',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.CreateRuleRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.CreateRuleResponse.FromString,
+                _registered_method=True)
+        self.UpdateRule = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/UpdateRule',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.UpdateRuleRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.UpdateRuleResponse.FromString,
+                _registered_method=True)
+        self.DeleteRule = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/DeleteRule',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.DeleteRuleRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.DeleteRuleResponse.FromString,
+                _registered_method=True)
+        self.PauseRule = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/PauseRule',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.PauseRuleRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.PauseRuleResponse.FromString,
+                _registered_method=True)
+        self.ApplyRules = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/ApplyRules',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.ApplyRulesRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ApplyRulesResponse.FromString,
+                _registered_method=True)
+        self.TestRule = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/TestRule',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.TestRuleRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.TestRuleResponse.FromString,
+                _registered_method=True)
+        self.BacktestRule = channel.unary_stream(
+                '/bartizan.v1.GuardrailService/BacktestRule',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.BacktestRuleRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.BacktestRuleResponse.FromString,
+                _registered_method=True)
+        self.ListFindings = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/ListFindings',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.ListFindingsRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ListFindingsResponse.FromString,
+                _registered_method=True)
+        self.LabelFinding = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/LabelFinding',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingResponse.FromString,
+                _registered_method=True)
 
 
 class GuardrailServiceServicer(object):
-    """Judges texts with the rules that also judge stored traces. Stores nothing.
+    """Judges texts with the rules that also judge stored traces, and keeps those rules.
+
+    What is in force for a project are the rules of the server's file, each of which a rule of the
+    project's own with the same id replaces. A change reaches every server process within two seconds.
     """
 
     def Check(self, request, context):
@@ -69,6 +135,97 @@ class GuardrailServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRules(self, request, context):
+        """Lists the rules in force and the paused ones, by id: the server's and the project's own. Scope:
+        read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRule(self, request, context):
+        """Returns one rule, of now or of an earlier version. Scope: read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuleVersions(self, request, context):
+        """Lists what a project's rule was, newest first, deletions included. Scope: read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRule(self, request, context):
+        """Makes a rule of the project. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRule(self, request, context):
+        """Replaces a rule of the project by another version; the earlier one is kept. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRule(self, request, context):
+        """Ends a rule of the project; what it was is kept. The server's rule of the same id, if there is
+        one, is in force again. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRule(self, request, context):
+        """Stops a rule in this project, or lets it go on. A rule of the server's file is paused by a copy
+        of it that belongs to the project. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplyRules(self, request, context):
+        """Makes the project's rules those of some documents, all of them or none. With validate_only it
+        only says what would change. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestRule(self, request, context):
+        """Judges texts with a rule that is not in force. Stores nothing. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BacktestRule(self, request, context):
+        """Runs a rule that need not be in force over stored spans, and compares it with the version that
+        is. Sends the state of the count every second or so, the last one being the result. Changes
+        nothing. Native gRPC and Connect streams. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFindings(self, request, context):
+        """Lists what rules found in stored spans, newest span first. Scope: read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LabelFinding(self, request, context):
+        """Says whether a finding is right, in the judgement of a person; the last word counts. Backtests
+        estimate false alarms by it. Scope: rules.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GuardrailServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +239,66 @@ def add_GuardrailServiceServicer_to_server(servicer, server):
                     request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.CheckStreamRequest.FromString,
                     response_serializer=bartizan_dot_v1_dot_guardrail__pb2.CheckStreamResponse.SerializeToString,
             ),
+            'ListRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRules,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ListRulesRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.ListRulesResponse.SerializeToString,
+            ),
+            'GetRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRule,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.GetRuleRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.GetRuleResponse.SerializeToString,
+            ),
+            'ListRuleVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuleVersions,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ListRuleVersionsRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.ListRuleVersionsResponse.SerializeToString,
+            ),
+            'CreateRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRule,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.CreateRuleRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.CreateRuleResponse.SerializeToString,
+            ),
+            'UpdateRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRule,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.UpdateRuleRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.UpdateRuleResponse.SerializeToString,
+            ),
+            'DeleteRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRule,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.DeleteRuleRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.DeleteRuleResponse.SerializeToString,
+            ),
+            'PauseRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRule,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.PauseRuleRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.PauseRuleResponse.SerializeToString,
+            ),
+            'ApplyRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplyRules,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ApplyRulesRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.ApplyRulesResponse.SerializeToString,
+            ),
+            'TestRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestRule,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.TestRuleRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.TestRuleResponse.SerializeToString,
+            ),
+            'BacktestRule': grpc.unary_stream_rpc_method_handler(
+                    servicer.BacktestRule,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.BacktestRuleRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.BacktestRuleResponse.SerializeToString,
+            ),
+            'ListFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFindings,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.ListFindingsRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.ListFindingsResponse.SerializeToString,
+            ),
+            'LabelFinding': grpc.unary_unary_rpc_method_handler(
+                    servicer.LabelFinding,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'bartizan.v1.GuardrailService', rpc_method_handlers)
@@ -91,7 +308,10 @@ def add_GuardrailServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GuardrailService(object):
-    """Judges texts with the rules that also judge stored traces. Stores nothing.
+    """Judges texts with the rules that also judge stored traces, and keeps those rules.
+
+    What is in force for a project are the rules of the server's file, each of which a rule of the
+    project's own with the same id replaces. A change reaches every server process within two seconds.
     """
 
     @staticmethod
@@ -138,6 +358,330 @@ class GuardrailService(object):
             '/bartizan.v1.GuardrailService/CheckStream',
             bartizan_dot_v1_dot_guardrail__pb2.CheckStreamRequest.SerializeToString,
             bartizan_dot_v1_dot_guardrail__pb2.CheckStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/ListRules',
+            bartizan_dot_v1_dot_guardrail__pb2.ListRulesRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.ListRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/GetRule',
+            bartizan_dot_v1_dot_guardrail__pb2.GetRuleRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.GetRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuleVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/ListRuleVersions',
+            bartizan_dot_v1_dot_guardrail__pb2.ListRuleVersionsRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.ListRuleVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/CreateRule',
+            bartizan_dot_v1_dot_guardrail__pb2.CreateRuleRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.CreateRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/UpdateRule',
+            bartizan_dot_v1_dot_guardrail__pb2.UpdateRuleRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.UpdateRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/DeleteRule',
+            bartizan_dot_v1_dot_guardrail__pb2.DeleteRuleRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.DeleteRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/PauseRule',
+            bartizan_dot_v1_dot_guardrail__pb2.PauseRuleRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.PauseRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplyRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/ApplyRules',
+            bartizan_dot_v1_dot_guardrail__pb2.ApplyRulesRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.ApplyRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/TestRule',
+            bartizan_dot_v1_dot_guardrail__pb2.TestRuleRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.TestRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BacktestRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/BacktestRule',
+            bartizan_dot_v1_dot_guardrail__pb2.BacktestRuleRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.BacktestRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/ListFindings',
+            bartizan_dot_v1_dot_guardrail__pb2.ListFindingsRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.ListFindingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LabelFinding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/LabelFinding',
+            bartizan_dot_v1_dot_guardrail__pb2.LabelFindingRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.LabelFindingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -22,7 +23,6 @@ from bartizan.server.ingest.quota import Quotas
 from bartizan.server.ingest.writer import Writer
 from bartizan.server.jobs import Job, scheduled, store_jobs
 from bartizan.server.leader import Leader
-from bartizan.server.live_rules import LiveRules, default_rules
 from bartizan.server.metrics import Metrics
 from bartizan.server.readiness import Readiness
 from bartizan.server.rpc.admin import AdminService
@@ -31,11 +31,18 @@ from bartizan.server.rpc.connect_door import ConnectDoor
 from bartizan.server.rpc.evaluations import EvaluationService
 from bartizan.server.rpc.gate import Gate
 from bartizan.server.rpc.grpc_server import serve_grpc
+from bartizan.server.rpc.guardrail_backtest import Backtests
+from bartizan.server.rpc.guardrail_findings import FindingAdmin
+from bartizan.server.rpc.guardrail_rules import RuleAdmin
 from bartizan.server.rpc.guardrails import GuardrailService
 from bartizan.server.rpc.ingest import IngestService
 from bartizan.server.rpc.otlp import OtlpTraceService
 from bartizan.server.rpc.tls import Tls
 from bartizan.server.rpc.traces import TraceService
+from bartizan.server.rules.book import RuleBook, default_rules
+from bartizan.server.rules.deferred import DeferredWork
+from bartizan.server.rules.keeping import RuleKeeper
+from bartizan.server.store import guardrail_rules
 from bartizan.server.store.engine import create_engine
 from bartizan.server.store.keys import CHANNEL as KEYS_CHANNEL
 from bartizan.server.store.listener import Listener
@@ -148,7 +155,12 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
     metrics = Metrics(registry)
     engine = create_engine(url)
     stack.push_async_callback(engine.dispose)
-    rules = LiveRules(settings.rules or default_rules(), process.secrets["redaction_hash"], metrics)
+    rules = RuleBook(
+        settings.rules or default_rules(),
+        partial(guardrail_rules.newer, engine),
+        process.secrets["redaction_hash"],
+        metrics,
+    )
     stack.push_async_callback(rules.aclose)
     await rules.start()
     writer = Writer(
@@ -159,12 +171,14 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
     )
     writing = await stack.enter_async_context(_background(writer.run(), "writer"))
     pipeline = Pipeline(
-        Judge(rules), Encoder(settings.limits.max_field_bytes), writer, time.time_ns
+        Judge(rules.now), Encoder(settings.limits.max_field_bytes), writer, time.time_ns
     )
     keys = (Keys if settings.auth.enabled else Anonymous)(engine, _now)
     tail = Tail(engine, metrics)
     listener = Listener(url, {CHANNEL: tail.committed, KEYS_CHANNEL: keys.forget})
     await stack.enter_async_context(_background(listener.run(), "listener"))
+    deferred = DeferredWork(url, engine, rules, metrics, load=lambda: writer.fill)
+    await stack.enter_async_context(_background(deferred.run(), "deferred"))
     quotas = Quotas(time.time_ns)
     ingest = IngestService(
         pipeline,
@@ -180,8 +194,15 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
         ingest,
         otlp,
         TraceService(engine, tail, tokens, check_key=keys.check),
-        EvaluationService(engine, rules, quotas, tokens, metrics, time.time_ns),
-        GuardrailService(rules, quotas, check_key=keys.check),
+        EvaluationService(engine, rules.of, quotas, tokens, metrics, time.time_ns),
+        GuardrailService(
+            rules.of,
+            quotas,
+            RuleAdmin(engine, rules, RuleKeeper(engine, rules, _now), tokens),
+            FindingAdmin(engine, tokens, _now),
+            Backtests(engine, rules, _now),
+            check_key=keys.check,
+        ),
         AdminService(engine, tokens, clock=_now, forget=keys.forget),
     ]
     gate = Gate(keys, metrics)
@@ -202,7 +223,7 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
 
 async def _start_jobs(
     process: Process,
-    rules: LiveRules,
+    rules: RuleBook,
     keys: Keys | Anonymous,
     metrics: Metrics,
     stack: AsyncExitStack,
@@ -211,7 +232,8 @@ async def _start_jobs(
     await stack.enter_async_context(_background(leader.run(), "leader"))
 
     def jobs() -> Iterator[Job]:
-        yield Job("reload_rules", 2, rules.poll)
+        yield Job("reload_rules", 2, rules.poll_file)
+        yield Job("reload_own_rules", 1, rules.poll_own)
         if isinstance(keys, Keys):
             yield Job("refresh_keys", REFRESH_INTERVAL_S, keys.refresh)
             yield Job("flush_last_used", 60, keys.flush_last_used)

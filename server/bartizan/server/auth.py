@@ -25,7 +25,7 @@ LOOKUP_TIMEOUT_S = 5
 MAX_LOOKUPS = 4
 """Look-ups at once: a flood of wrong keys leaves connections to everybody else."""
 
-ALL_SCOPES = frozenset({Scope.SCOPE_INGEST, Scope.SCOPE_READ, Scope.SCOPE_CHECK, Scope.SCOPE_ADMIN})
+ALL_SCOPES = frozenset(set(Scope.values()) - {Scope.SCOPE_UNSPECIFIED})
 
 
 class Keys:

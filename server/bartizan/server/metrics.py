@@ -91,6 +91,18 @@ class Metrics:
             "1 while the rules file is wrong and the last good rules stay in force.",
         )
 
+        self.deferred_spans = self._counter(
+            "bartizan_deferred_spans",
+            "Spans that deferred rules looked at after the write, or were given up.",
+            "outcome",
+        )
+        self.deferred_backlog = self._gauge(
+            "bartizan_deferred_backlog", "Spans that wait for deferred rules, up to 100,000."
+        )
+        self.deferred_age = self._gauge(
+            "bartizan_deferred_age_seconds", "Age of the oldest span that waits for deferred rules."
+        )
+
     def _declare_jobs(self) -> None:
         self.job_runs = self._counter("bartizan_job_runs", "Background jobs begun, by job.", "job")
         self.job_failures = self._counter(

@@ -24,7 +24,6 @@ TRACE_ID, SPAN_ID = "ab" * 16, "fe" * 8
 class Witness:
     """Rules that say what they are told to, and remember what they were shown."""
 
-    generation = 1
     looks_at_context = True
 
     def __init__(self, replacements: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from tests.support.spans import make_span
 from bartizan.plugins.contract import Finding, Role, Text
 from bartizan.plugins.decision import Action, Verdict
 from bartizan.plugins.judgement import Context, Judgement, Ruled
+from bartizan.plugins.rules import Rule
 from bartizan.server.ingest.batch import Batch
 from bartizan.server.ingest.judging import Judge
 from bartizan.server.ingest.native import NativeConverter
@@ -22,22 +23,28 @@ class Censor:
     """Replaces every text that holds the word bad, and remembers what it was shown."""
 
     def __init__(self) -> None:
-        self.generation = 1
+        self.deferred: list[Rule] = []
         self.looks_at_context = False
         self.complete = True
         self.shown: list[Text] = []
         self.contexts: Sequence[Context] | None = None
+        self.ever: set[str] = set()
+        self.late = ""
 
     async def judge(
         self, texts: Sequence[Text], contexts: Sequence[Context] | None = None
     ) -> Judgement:
         self.shown = list(texts)
+        self.ever |= self.values
         self.contexts = contexts
         hits = [index for index, text in enumerate(texts) if BAD in text.value]
         finding = Finding("test.bad", 1.0, 0, 3, "BAD")
         ruled = Ruled(finding, "censor", "v1", Verdict.MODIFY, Action.REDACT, shadow=False)
         return Judgement(
-            {index: [ruled] for index in hits}, dict.fromkeys(hits, "[X]"), self.complete
+            {index: [ruled] for index in hits},
+            dict.fromkeys(hits, "[X]"),
+            self.complete,
+            deferred={index: [self.late] for index in hits if self.late},
         )
 
     @property
@@ -56,7 +63,7 @@ def span_with(**fields: object) -> common_pb2.Span:
 
 
 def judge(rules: Censor, *batches: Batch) -> Judge:
-    under_test = Judge(rules)
+    under_test = Judge(lambda project_id: rules)
     for batch in batches:
         asyncio.run(under_test.judge(batch))
     return under_test
@@ -128,11 +135,46 @@ def test_nothing_is_remembered_of_a_judgement_that_failed_in_part() -> None:
 
 
 def test_new_rules_see_everything_again() -> None:
+    old, new = Censor(), Censor()
+    in_force = [old]
+    under_test = Judge(lambda project_id: in_force[0])
+    for rules in (old, new, new):
+        in_force[0] = rules
+        asyncio.run(under_test.judge(batch_of(span_with())))
+    assert "support-bot" in old.values
+    assert "support-bot" not in new.values
+    assert "support-bot" in new.ever
+
+
+def test_projects_have_rules_of_their_own() -> None:
+    rules = {1: Censor(), 2: Censor()}
+    under_test = Judge(rules.__getitem__)
+    first, second = batch_of(span_with()), batch_of(span_with())
+    second.project_id = 2
+    for batch in (first, second):
+        asyncio.run(under_test.judge(batch))
+    assert "support-bot" in rules[1].values & rules[2].values
+
+
+def test_spans_are_marked_for_deferred_rules() -> None:
     rules = Censor()
-    under_test = judge(rules, batch_of(span_with()))
-    rules.generation += 1
-    asyncio.run(under_test.judge(batch_of(span_with())))
-    assert "support-bot" in rules.values
+    rules.deferred = [
+        Rule(id="all", plugin="p", stage="deferred"),
+        Rule(id="second", plugin="p", stage="deferred", after=("censor",)),
+        Rule(id="others", plugin="p", stage="deferred", where={"agents": ["other-*"]}),
+        Rule(id="none", plugin="p", stage="deferred", sample=1e-9),
+    ]
+    batch = batch_of(span_with(), span_with(user_id="bad user"))
+    judge(rules, batch)
+    assert batch.deferred == {0: {"all"}, 1: {"all", "second"}}
+
+
+def test_what_a_rule_had_no_time_for_is_marked() -> None:
+    rules = Censor()
+    rules.late = "slow"
+    batch = batch_of(span_with(), span_with(user_id="bad user"))
+    judge(rules, batch)
+    assert batch.deferred == {1: {"slow"}}
 
 
 def test_rules_that_ask_where_are_told() -> None:

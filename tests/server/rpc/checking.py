@@ -35,6 +35,10 @@ rules:
 """
 
 
+UNUSED: Any = None
+"""What stands behind the methods for rules and findings."""
+
+
 class Hanging:
     """Never answers."""
 
@@ -82,7 +86,14 @@ class House:
         self.keys = Keys()
         self.now_ns = 1
         quotas = Quotas(lambda: self.now_ns)
-        self.service = GuardrailService(self.rules, quotas, check_key=self.keys.check)
+        self.service = GuardrailService(
+            lambda project_id: self.rules,
+            quotas,
+            UNUSED,
+            UNUSED,
+            UNUSED,
+            check_key=self.keys.check,
+        )
         self.gate = Gate(self.keys, Metrics(CollectorRegistry()))
         self.connect = ConnectDoor([self.service], self.gate)
         self.stub: Any = None

@@ -18,6 +18,7 @@ from bartizan.plugins.contract import Finding, Text
 from bartizan.plugins.decision import Action, Verdict
 from bartizan.plugins.errors import Unauthenticated
 from bartizan.plugins.judgement import Context, Judgement, Ruled
+from bartizan.plugins.rules import Rule
 from bartizan.server.ingest.encode import Encoder
 from bartizan.server.ingest.judging import Judge
 from bartizan.server.ingest.pipeline import Pipeline
@@ -46,8 +47,8 @@ Span = common_pb2.Span
 class Censor:
     """Blocks what is bad, redacts what is private, and only says so of what is odd."""
 
-    generation = 1
     looks_at_context = False
+    deferred: Sequence[Rule] = ()
 
     async def judge(
         self, texts: Sequence[Text], contexts: Sequence[Context] | None = None
@@ -67,6 +68,9 @@ class Censor:
             if "private" in text.value:
                 replacements[index] = "[X]"
         return Judgement(decisions, replacements, complete=True)
+
+
+CENSOR = Censor()
 
 
 class Keys:
@@ -93,7 +97,9 @@ class House:
 
     def __init__(self, engine: AsyncEngine, writer: Writer) -> None:
         self.writer, self.keys = writer, Keys()
-        pipeline = Pipeline(Judge(Censor()), Encoder(1 << 20), writer, time.time_ns)
+        pipeline = Pipeline(
+            Judge(lambda project_id: CENSOR), Encoder(1 << 20), writer, time.time_ns
+        )
         self.now_ns = 1
         self.service = IngestService(
             pipeline,

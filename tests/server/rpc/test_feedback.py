@@ -41,7 +41,7 @@ Feedback = evaluation_pb2.Feedback
 def make_service(engine: AsyncEngine, rules: Any = None, **options: Any) -> EvaluationService:
     return EvaluationService(
         engine,
-        rules or Censor(),
+        lambda project_id: rules or Censor(),
         Quotas(lambda: NOW_NS),
         PageTokens(b"test"),
         options.get("metrics") or Metrics(CollectorRegistry()),

@@ -33,6 +33,8 @@ class Batch:
     seq: int = 0
     decisions: dict[int, list[Decision]] = field(default_factory=dict)
     """What the rules decided, by position in `records`."""
+    deferred: dict[int, set[str]] = field(default_factory=dict)
+    """Ids of the rules that are to look again after the write, by position in `records`."""
 
 
 class Prepared(NamedTuple):
@@ -46,6 +48,8 @@ class Prepared(NamedTuple):
     decisions: Sequence[Decision]
     span_row: bytes
     payload_row: bytes | None
+    deferred: Sequence[str]
+    """Ids of the rules that are to look at it after the write."""
 
 
 @dataclass(slots=True)

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from bartizan.plugins.contract import Role, Text
+from bartizan.plugins.judgement import Judgement
 from bartizan.server.ingest import checks
 from bartizan.server.ingest.batch import Refused
 from bartizan.server.ingest.checks import Reason, Rejection, check_text
-from bartizan.server.ingest.judging import Rules
 from bartizan.server.ingest.span import NANOS
 from bartizan.server.store.clock import from_ns
 from bartizan.v1 import evaluation_pb2
@@ -92,6 +92,13 @@ def record(item: evaluation_pb2.Feedback, now_ns: int) -> FeedbackRecord:
             Reason.REJECT_REASON_MISSING, "value", "is required, or a comment or a correction"
         )
     return found
+
+
+class Rules(Protocol):
+    """What judges: the inline rules of the project."""
+
+    async def judge(self, texts: Sequence[Text]) -> Judgement:
+        """Returns what the rules say about the texts."""
 
 
 async def judge(rules: Rules, records: Sequence[FeedbackRecord]) -> list[FeedbackRecord]:

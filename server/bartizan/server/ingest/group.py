@@ -9,7 +9,7 @@ from asyncpg.pgproto.pgproto import UUID
 
 from bartizan.server.ingest.batch import Batch, Outcome, Prepared
 from bartizan.server.ingest.document import quarantine_document
-from bartizan.server.ingest.enums import ACTIONS, VERDICTS
+from bartizan.server.ingest.finding_rows import finding_rows
 from bartizan.server.ingest.summary import MINUTE_NS, Known, Summary, TraceKey
 from bartizan.server.store import writing
 from bartizan.server.store.clock import from_ns
@@ -121,7 +121,13 @@ class Group:
             [span.span_row for span in spans],
             [span.payload_row for span in spans if span.payload_row is not None],
         )
-        await writing.copy_findings(connection, list(_finding_rows(spans)))
+        found = [
+            row
+            for span in spans
+            for row in finding_rows(span.project_id, span.record, span.decisions)
+        ]
+        await writing.copy_findings(connection, found)
+        await writing.copy_deferred(connection, list(_deferred_rows(spans)))
         await writing.copy_rollups(connection, summary.rollups)
         inserted = await writing.add_to_traces(connection, summary.traces)
         if inserted != summary.traces.keys() - known.keys():
@@ -210,24 +216,13 @@ def entries(batch: Batch, outcome: Outcome) -> Counter[tuple[str, str]]:
     return result
 
 
-def _finding_rows(spans: Iterable[Prepared]) -> Iterator[tuple[object, ...]]:
+def _deferred_rows(spans: Iterable[Prepared]) -> Iterator[tuple[object, ...]]:
     for span in spans:
-        for decision in span.decisions:
-            finding = decision.finding
+        if span.deferred:
             yield (
                 span.project_id,
                 UUID(span.record.trace_id),
                 int.from_bytes(span.record.span_id, "big", signed=True),
                 from_ns(span.record.start_ns),
-                decision.field,
-                finding.category,
-                finding.score,
-                finding.start,
-                finding.end,
-                finding.code,
-                decision.rule,
-                decision.rule_version,
-                VERDICTS[decision.verdict],
-                ACTIONS[decision.action],
-                decision.shadow,
+                list(span.deferred),
             )

@@ -20,7 +20,7 @@ def prepare(batch: Batch, encoder: Encoder, now_ns: int) -> list[Prepared]:
     suffix = project_id.to_bytes(4, "big")
     ingest_us = timestamp(now_ns)
     rows, new = encoder.rows, tuple.__new__
-    decided = batch.decisions
+    decided, deferred = batch.decisions, batch.deferred
     prepared: list[Prepared] = []
     for position, record in enumerate(batch.records):
         decisions: Sequence[Decision] = NO_DECISIONS
@@ -29,5 +29,7 @@ def prepare(batch: Batch, encoder: Encoder, now_ns: int) -> list[Prepared]:
         span_row, payload_row = rows(record, project_id, len(decisions), ingest_us)
         key = record[0] + record[1] + suffix
         slim = new(SpanRecord, record[:_TEXTS] + _NO_TEXTS)
-        prepared.append(new(Prepared, (key, project_id, slim, decisions, span_row, payload_row)))
+        later = tuple(sorted(deferred[position])) if position in deferred else ()
+        made = (key, project_id, slim, decisions, span_row, payload_row, later)
+        prepared.append(new(Prepared, made))
     return prepared

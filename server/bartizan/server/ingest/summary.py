@@ -218,7 +218,7 @@ class Summary:
     def __init__(self, spans: Iterable[Prepared]) -> None:
         self.traces: dict[TraceKey, TraceDelta] = {}
         self.rollups: dict[RollupKey, RollupDelta] = {}
-        for _, project_id, record, decisions, _, _ in spans:
+        for _, project_id, record, decisions, _, _, _ in spans:
             usage: tuple[int, ...] = record[USAGE]  # type: ignore[assignment]  # a slice by name
             trace_key = (project_id, record[0])
             trace = self.traces.get(trace_key)

@@ -12,7 +12,8 @@ from bartizan.server.checking.stream import StreamedText
 from bartizan.server.checking.texts import Checked, CheckedText
 from bartizan.server.ingest import checks
 from bartizan.server.ingest.checks import Rejection, check_text
-from bartizan.server.ingest.enums import ACTIONS, VERDICTS
+from bartizan.server.ingest.enums import ACTIONS, SEVERITIES, VERDICTS
+from bartizan.server.ingest.judging import draw_of
 from bartizan.server.ingest.span import ROLE_NAMES
 from bartizan.v1 import common_pb2, guardrail_pb2
 
@@ -73,12 +74,28 @@ def inquiry(context: guardrail_pb2.CheckContext, rules: Sequence[str]) -> Inquir
         )
     for field in ("agent", "environment", "model", "session_id", "user_id"):
         _text(getattr(context, field), f"context.{field}", checks.MAX_LENGTH[field])
+    draw = None
     if context.trace_id:
         try:
-            checks.parse_id(context.trace_id, 16, "context.trace_id")
+            draw = draw_of(checks.parse_id(context.trace_id, 16, "context.trace_id"))
         except Rejection as error:
             raise _refused(error) from None
-    seen = Context(context.agent or None, context.environment or None, context.model or None)
+    if len(context.tags) > checks.MAX_TAGS:
+        raise TooLarge(
+            "TOO_MANY_TAGS",
+            f"A context has {len(context.tags)} tags; the limit is {checks.MAX_TAGS}.",
+            field="context.tags",
+            metadata={"limit": str(checks.MAX_TAGS), "size": str(len(context.tags))},
+        )
+    for tag in context.tags:
+        _text(tag, "context.tags", checks.MAX_LENGTH["tags"])
+    seen = Context(
+        context.agent or None,
+        context.environment or None,
+        context.model or None,
+        tuple(context.tags) or None,
+        draw,
+    )
     return Inquiry(seen, frozenset(rules))
 
 
@@ -148,6 +165,7 @@ def findings(said: Iterable[Ruled], field: str = CONTENT) -> Iterator[common_pb2
             verdict=VERDICTS[one.verdict],
             action=ACTIONS[one.action],
             shadow=one.shadow,
+            severity=SEVERITIES[one.severity],
         )
 
 

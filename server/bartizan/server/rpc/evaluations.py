@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bartizan.plugins.errors import Overloaded, TooLarge
 from bartizan.server.ingest import feedback as ingest
-from bartizan.server.ingest.judging import Rules
+from bartizan.server.ingest.feedback import Rules
 from bartizan.server.ingest.quota import Quotas
 from bartizan.server.metrics import Metrics
 from bartizan.server.rpc import feedback_messages, trace_filters, trace_names
@@ -43,7 +43,7 @@ class EvaluationService:
     def __init__(
         self,
         engine: AsyncEngine,
-        rules: Rules,
+        rules: Callable[[int], Rules],
         quotas: Quotas,
         tokens: PageTokens,
         metrics: Metrics,
@@ -68,7 +68,7 @@ class EvaluationService:
             project_id = principal.project_id
             self._quotas.demand(project_id, len(items), principal.max_spans_per_second)
             records, refused = ingest.convert(items, self._clock_ns())
-            judged = await ingest.judge(self._rules, records)
+            judged = await ingest.judge(self._rules(project_id), records)
             async with self._writes:
                 new = await stored.store(self._engine, project_id, judged)
         response = feedback_messages.recorded(new, len(judged) - new, refused)

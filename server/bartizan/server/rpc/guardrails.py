@@ -13,7 +13,11 @@ from bartizan.server.checking.texts import check_texts
 from bartizan.server.ingest.quota import Quotas
 from bartizan.server.rpc import check_messages
 from bartizan.server.rpc.call import Call, Principal, Scope
-from bartizan.v1 import common_pb2, guardrail_pb2
+from bartizan.server.rpc.guardrail_backtest import Backtests
+from bartizan.server.rpc.guardrail_findings import FindingAdmin
+from bartizan.server.rpc.guardrail_rules import RuleAdmin
+from bartizan.v1 import common_pb2
+from bartizan.v1 import guardrail_pb2 as pb
 
 MAX_MESSAGES = 1_024
 MAX_TEXT_BYTES = 1024 * 1024
@@ -27,36 +31,49 @@ MIN_HOLD_BACK = 32
 MAX_HOLD_BACK = 4_096
 DEFAULT_HOLD_BACK = 128
 
-Request = guardrail_pb2.CheckStreamRequest
-Response = guardrail_pb2.CheckStreamResponse
+Request = pb.CheckStreamRequest
+Response = pb.CheckStreamResponse
 
 
 class GuardrailService:
     """Judges what it is sent, and stores nothing."""
 
-    DESCRIPTOR: ClassVar = guardrail_pb2.DESCRIPTOR.services_by_name["GuardrailService"]
+    DESCRIPTOR: ClassVar = pb.DESCRIPTOR.services_by_name["GuardrailService"]
     SCOPES: ClassVar[Mapping[str, int | None]] = {
-        method.name: Scope.SCOPE_CHECK for method in DESCRIPTOR.methods
+        **{method.name: Scope.SCOPE_RULES for method in DESCRIPTOR.methods},
+        **dict.fromkeys(("Check", "CheckStream"), Scope.SCOPE_CHECK),
+        **dict.fromkeys(
+            ("ListRules", "GetRule", "ListRuleVersions", "ListFindings"), Scope.SCOPE_READ
+        ),
     }
 
     def __init__(
-        self, rules: Rules, quotas: Quotas, *, check_key: Callable[[Principal], None]
+        self,
+        rules: Callable[[int], Rules],
+        quotas: Quotas,
+        admin: RuleAdmin,
+        findings: FindingAdmin,
+        backtests: Backtests,
+        *,
+        check_key: Callable[[Principal], None],
     ) -> None:
         """Makes the service.
 
         Args:
+            rules: returns the rules of a project by its number.
             check_key: raises Unauthenticated once a principal's key has ended; asked for each chunk
                 of a stream, which may outlive its key.
         """
         self._rules = rules
         self._quotas = quotas
+        self._admin = admin
+        self._findings = findings
+        self._backtests = backtests
         self._check_key = check_key
         self._waiting = Room(MAX_WAITING_BYTES, "server.check_bytes")
         self._streams = Room(MAX_STREAMS, "server.check_streams")
 
-    async def Check(
-        self, request: guardrail_pb2.CheckRequest, call: Call
-    ) -> guardrail_pb2.CheckResponse:
+    async def Check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
         """Judges messages; a call counts as one span in the quota, as its messages would be."""
         _check_sizes(request.messages, call.request_bytes)
         inquiry = check_messages.inquiry(request.context, request.rules)
@@ -64,7 +81,9 @@ class GuardrailService:
         with self._waiting.taken(call.request_bytes):
             self._demand(call)
             texts = [text for _, text in asked]
-            checked = await check_texts(self._rules, texts, inquiry, call.time_left)
+            checked = await check_texts(
+                self._rules(call.principal.project_id), texts, inquiry, call.time_left
+            )
         return check_messages.checked(checked, [place for place, _ in asked], request.messages)
 
     async def CheckStream(
@@ -78,6 +97,67 @@ class GuardrailService:
                 async for part in released:
                     yield part
             yield Response(end=check_messages.ended(streamed))
+
+    async def ListRules(self, request: pb.ListRulesRequest, call: Call) -> pb.ListRulesResponse:
+        """Lists rules."""
+        return await self._admin.list(request, call.principal)
+
+    async def GetRule(self, request: pb.GetRuleRequest, call: Call) -> pb.GetRuleResponse:
+        """Shows one rule."""
+        return await self._admin.get(request, call.principal)
+
+    async def ListRuleVersions(
+        self, request: pb.ListRuleVersionsRequest, call: Call
+    ) -> pb.ListRuleVersionsResponse:
+        """Lists what a rule was."""
+        return await self._admin.versions(request, call.principal)
+
+    async def CreateRule(self, request: pb.CreateRuleRequest, call: Call) -> pb.CreateRuleResponse:
+        """Makes a rule."""
+        return await self._admin.create(request, call.principal)
+
+    async def UpdateRule(self, request: pb.UpdateRuleRequest, call: Call) -> pb.UpdateRuleResponse:
+        """Replaces a rule."""
+        return await self._admin.update(request, call.principal)
+
+    async def DeleteRule(self, request: pb.DeleteRuleRequest, call: Call) -> pb.DeleteRuleResponse:
+        """Ends a rule."""
+        return await self._admin.delete(request, call.principal)
+
+    async def PauseRule(self, request: pb.PauseRuleRequest, call: Call) -> pb.PauseRuleResponse:
+        """Stops a rule, or lets it go on."""
+        return await self._admin.pause(request, call.principal)
+
+    async def ApplyRules(self, request: pb.ApplyRulesRequest, call: Call) -> pb.ApplyRulesResponse:
+        """Makes the rules those of some documents."""
+        return await self._admin.apply(request, call.principal)
+
+    async def TestRule(self, request: pb.TestRuleRequest, call: Call) -> pb.TestRuleResponse:
+        """Judges texts with a rule that is not in force."""
+        _check_sizes(request.messages, call.request_bytes)
+        with self._waiting.taken(call.request_bytes):
+            self._demand(call)
+            return await self._admin.test(request, call)
+
+    async def BacktestRule(
+        self, request: pb.BacktestRuleRequest, call: Call
+    ) -> AsyncGenerator[pb.BacktestRuleResponse, None]:
+        """Runs a rule over stored spans."""
+        async with aclosing(self._backtests.run(request, call)) as states:
+            async for state in states:
+                yield state
+
+    async def ListFindings(
+        self, request: pb.ListFindingsRequest, call: Call
+    ) -> pb.ListFindingsResponse:
+        """Lists what rules found."""
+        return await self._findings.list(request, call.principal)
+
+    async def LabelFinding(
+        self, request: pb.LabelFindingRequest, call: Call
+    ) -> pb.LabelFindingResponse:
+        """Says whether a finding is right."""
+        return await self._findings.label(request, call.principal)
 
     async def _judged(
         self, requests: AsyncIterator[Request], streamed: StreamedText, call: Call
@@ -106,7 +186,8 @@ class GuardrailService:
             )
         role = check_messages.role(opening.role, Role.ASSISTANT, "open.role")
         inquiry = check_messages.inquiry(opening.context, opening.rules)
-        return StreamedText(self._rules, role, inquiry, hold_back, call.time_left)
+        rules = self._rules(call.principal.project_id)
+        return StreamedText(rules, role, inquiry, hold_back, call.time_left)
 
     def _demand(self, call: Call) -> None:
         principal = call.principal

@@ -70,6 +70,27 @@ class ApiKeyName(NamedTuple):
         return f"{self.parent}/apiKeys/{self.api_key}"
 
 
+class GuardrailRuleName(NamedTuple):
+    """organizations/{organization}/projects/{project}/guardrailRules/{rule}"""
+
+    organization: str
+    project: str
+    rule: str
+
+    @classmethod
+    def parse(cls, name: str, field: str) -> Self:
+        """Reads a name; raises InvalidArgument."""
+        return cls(*_parts(name, ("organizations", "projects", "guardrailRules"), field))
+
+    @property
+    def parent(self) -> ProjectName:
+        """The project that the rule belongs to."""
+        return ProjectName(self.organization, self.project)
+
+    def __str__(self) -> str:
+        return f"{self.parent}/guardrailRules/{self.rule}"
+
+
 def _parts(name: str, collections: tuple[str, ...], field: str) -> list[str]:
     parts = name.split("/")
     ids = parts[1::2]

@@ -14,14 +14,16 @@ from bartizan.server.ingest.checks import MAX_LENGTH, Rejection, parse_id
 from bartizan.server.ingest.span import NANO_USD
 from bartizan.server.store.clock import EPOCH, MAX_TIME, MIN_TIME
 from bartizan.server.store.feedback import FeedbackFilter
+from bartizan.server.store.findings import FindingFilter
 from bartizan.server.store.sessions import SessionFilter
 from bartizan.server.store.trace_filter import ANY_FINDING, TraceFilter
-from bartizan.v1 import common_pb2, evaluation_pb2, trace_pb2
+from bartizan.v1 import common_pb2, evaluation_pb2, guardrail_pb2, trace_pb2
 
 MAX_TAGS = 16
 MIN_TEXT, MAX_TEXT = 2, 256
 MAX_COST_USD = 1e9
 MAX_CATEGORY = 128
+MAX_RULE = 63
 _TEXTS = ("agent", "user_id", "session_id", "model", "environment", "machine", "workspace")
 _CATEGORY = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _MIN_S = int((MIN_TIME - EPOCH).total_seconds())
@@ -61,6 +63,34 @@ def feedback(message: evaluation_pb2.FeedbackFilter) -> FeedbackFilter:
         trace_id=_trace_id(message.trace_id),
         session_id=_text(message.session_id, "session_id"),
         user_id=_text(message.user_id, "user_id"),
+    )
+
+
+def times(message: guardrail_pb2.BacktestRuleRequest) -> tuple[datetime | None, datetime | None]:
+    """Reads from when and until when."""
+    return _time(message, "start_time"), _time(message, "end_time")
+
+
+def findings(message: guardrail_pb2.FindingFilter) -> FindingFilter:
+    """Reads a filter of findings."""
+    if message.action not in common_pb2.Action.values():
+        raise _wrong("action", f"the value {message.action} is not known")
+    if message.min_severity not in common_pb2.Severity.values():
+        raise _wrong("min_severity", f"the value {message.min_severity} is not known")
+    if len(message.rule) > MAX_RULE:
+        raise _wrong("rule", f"has {len(message.rule)} characters, limit {MAX_RULE}")
+    if message.category and not _CATEGORY.fullmatch(message.category[: MAX_CATEGORY + 1]):
+        raise _wrong("category", 'must be a category such as "pii.email_address"')
+    return FindingFilter(
+        start=_time(message, "start_time"),
+        end=_time(message, "end_time"),
+        rule=_storable(message.rule, "rule"),
+        category=message.category,
+        trace_id=_trace_id(message.trace_id),
+        action=message.action,
+        min_severity=message.min_severity,
+        shadow=message.shadow if message.HasField("shadow") else None,
+        labelled=message.labelled if message.HasField("labelled") else None,
     )
 
 

@@ -100,6 +100,7 @@ def finding(row: Row[Any]) -> common_pb2.Finding:
         verdict=row.verdict,
         action=row.action,
         shadow=row.shadow,
+        severity=row.severity,
     )
 
 

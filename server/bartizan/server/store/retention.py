@@ -64,6 +64,7 @@ async def _expire_project(connection: Connection, project_id: int, cutoff: datet
         ("ledger", "minute"),
         ("quarantine", "ingest_time"),
         ("feedback", "create_time"),
+        ("finding_labels", "create_time"),
     ):
         await _delete(connection, table, f"{column} < $1 AND project_id = $2", cutoff, project_id)
     for level in ("minute", "hour", "day"):

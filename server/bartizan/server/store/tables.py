@@ -153,4 +153,20 @@ findings = Table(
     Column("verdict", SmallInteger),
     Column("action", SmallInteger),
     Column("shadow", Boolean),
+    Column("severity", SmallInteger),
+)
+
+finding_labels = Table(
+    "finding_labels",
+    metadata,
+    Column("project_id", Integer),
+    Column("trace_id", Uuid),
+    Column("span_id", BigInteger),
+    Column("field", Text),
+    Column("category", Text),
+    Column("start_offset", Integer),
+    Column("end_offset", Integer),
+    Column("is_right", Boolean),
+    Column("author", Text),
+    Column("create_time", _time),
 )

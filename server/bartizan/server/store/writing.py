@@ -110,6 +110,14 @@ async def copy_findings(connection: Connection, rows: Sequence[tuple[Any, ...]])
         )
 
 
+async def copy_deferred(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Appends work for deferred rules, as tuples in the order of DEFERRED_COLUMNS."""
+    if rows:
+        await connection.copy_records_to_table(
+            "deferred_checks", records=rows, columns=sql.DEFERRED_COLUMNS
+        )
+
+
 async def copy_rollups(connection: Connection, rollups: Mapping[RollupKey, RollupDelta]) -> None:
     """Appends what a group adds to the rollups."""
     records = [

@@ -5,7 +5,9 @@ from bartizan.server.ingest.summary import TOTALS
 FINDING_COLUMNS = (
     "project_id", "trace_id", "span_id", "start_time", "field", "category", "score",
     "start_offset", "end_offset", "code", "rule", "rule_version", "verdict", "action", "shadow",
+    "severity",
 )  # fmt: skip
+DEFERRED_COLUMNS = ("project_id", "trace_id", "span_id", "start_time", "rules")
 ROLLUP_COLUMNS = (
     "project_id", "minute", "kind", "status", "agent", "environment", "model", "provider",
     "machine", "workspace", "tool_name", "error_type", "span_count", "root_count",
