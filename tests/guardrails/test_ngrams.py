@@ -10,7 +10,9 @@ from bartizan.guardrails.engine.ngrams import (
     PIECE_CHARACTERS,
     REPEAT_CHARACTERS,
     WINDOW_CHARACTERS,
+    batches,
     features,
+    features_of,
     pieces,
     windows,
 )
@@ -30,6 +32,29 @@ def test_any_text_has_features_within_it(text: str) -> None:
     assert len(found.buckets) == len(found.places)
     assert all(0 <= bucket < BUCKETS for bucket in found.buckets)
     assert all(0 <= place < len(text) for place in found.places)
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=60), min_size=1, max_size=8))
+def test_pieces_have_the_same_features_together_as_alone(parts: list[str]) -> None:
+    together = features_of(parts)
+    found = sorted(zip(together.buckets.tolist(), together.places.tolist(), strict=True))
+    alone = []
+    for number, part in enumerate(parts):
+        before = sum(map(len, parts[:number]))
+        one = features(part)
+        alone += zip(one.buckets.tolist(), (one.places + before).tolist(), strict=True)
+    assert found == sorted(alone)
+
+
+@given(st.lists(st.integers(0, PIECE_CHARACTERS), max_size=20))
+def test_batches_hold_every_piece_once_and_are_bounded(sizes: list[int]) -> None:
+    runs = list(batches(sizes))
+    assert [place for first, last in runs for place in range(first, last)] == list(
+        range(len(sizes))
+    )
+    assert all(
+        last - first == 1 or sum(sizes[first:last]) <= PIECE_CHARACTERS for first, last in runs
+    )
 
 
 def test_features_do_not_change() -> None:

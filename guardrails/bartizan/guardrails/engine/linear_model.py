@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
+from itertools import accumulate, pairwise
 from typing import IO, Any, NamedTuple, Self
 from zipfile import BadZipFile
 
@@ -14,12 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from bartizan.guardrails.engine.evidence import evidence
-from bartizan.guardrails.engine.ngrams import BUCKETS, Features, features, pieces, windows
+from bartizan.guardrails.engine.ngrams import (
+    BUCKETS,
+    Features,
+    Integers,
+    batches,
+    features_of,
+    pieces,
+    windows,
+)
 
 Floats = npt.NDArray[np.float64]
 
-PIECES_REMEMBERED = 16
-"""Several models look at the same text one after the other."""
+BATCHES_REMEMBERED = 16
+"""Several models look at the same texts one after the other."""
 
 
 class WindowScore(NamedTuple):
@@ -102,55 +111,74 @@ class LinearModel:
         return replace(self, clear=clear, alarm=alarm)
 
     def score(self, texts: Sequence[str]) -> list[WindowScore]:
-        """Returns the score of each text. Takes about 0.2 ms for 200 characters."""
-        return [self._score(text) for text in texts]
+        """Returns the score of each text, which is that of its worst piece.
+
+        Takes about 0.2 ms for one text of 200 characters, and a tenth of that for each of many.
+        """
+        parts = [(number, *part) for number, text in enumerate(texts) for part in pieces(text)]
+        best = [WindowScore(0.0, 0, 0)] * len(texts)
+        scores = self.score_pieces([piece for _, _, piece in parts])
+        for (number, offset, _), found in zip(parts, scores, strict=True):
+            if offset == 0 or found.score > best[number].score:
+                best[number] = WindowScore(found.score, offset + found.start, offset + found.end)
+        return best
+
+    def score_pieces(self, parts: Sequence[str]) -> list[WindowScore]:
+        """Returns the score of each piece of text, as `ngrams.pieces` cuts them."""
+        found: list[WindowScore] = []
+        for first, last in batches([len(part) for part in parts]):
+            found += self._scores(tuple(parts[first:last]))
+        return found
 
     def probability(self, total: float) -> float:
         """Returns what a sum over a window means: strictly more the higher it is."""
-        knots, logits = self.knots, self.logits
-        inside = min(max(total, knots[0]), knots[-1])
-        logit = float(np.interp(inside, knots, logits)) + (total - inside)
-        return float(1 / (1 + np.exp(-logit)))
+        return float(self._probabilities(np.array([total]))[0])
 
-    def _score(self, text: str) -> WindowScore:
-        best = (-np.inf, 0, 0)
-        for offset, piece in pieces(text):
-            total, start, end = self._best(piece)
-            if total > best[0]:
-                best = (total, offset + start, offset + end)
-        return WindowScore(self.probability(best[0]), best[1], best[2])
+    def _probabilities(self, totals: Floats) -> Floats:
+        inside = np.clip(totals, self.knots[0], self.knots[-1])
+        logits = np.interp(inside, self.knots, self.logits) + (totals - inside)
+        found: Floats = 1 / (1 + np.exp(-logits))
+        return found
 
-    def _best(self, piece: str) -> tuple[float, int, int]:
-        starts, ends = windows(len(piece))
-        found = _features(piece)
-        weights = self.weights[found.buckets]
-        if len(starts) == 1:
-            count = len(weights)
-            sums = np.array([weights.sum(dtype=np.float64)]) / np.sqrt(count + self.prior)
-        else:
-            sums = self._sums(weights, found.places, len(piece), starts, ends)
-        totals = sums * self.unit + self.bias
+    def _scores(self, parts: tuple[str, ...]) -> list[WindowScore]:
+        totals, starts, ends, firsts = self._totals(parts)
         if self.with_evidence:
-            totals += evidence(piece, starts, ends)
-        place = int(totals.argmax())
-        return float(totals[place]), int(starts[place]), int(ends[place])
+            for place, part in enumerate(parts):
+                window = slice(firsts[place], firsts[place + 1])
+                totals[window] += evidence(part, starts[window], ends[window])
+        best = [
+            first + int(totals[first:last].argmax()) if last - first > 1 else first
+            for first, last in pairwise(firsts)
+        ]
+        scores = self._probabilities(totals[best]).tolist()
+        found = zip(scores, starts[best].tolist(), ends[best].tolist(), strict=True)
+        return list(map(WindowScore._make, found))
 
-    def _sums(
-        self,
-        weights: npt.NDArray[np.int8],
-        places: npt.NDArray[np.int64],
-        length: int,
-        starts: npt.NDArray[np.int64],
-        ends: npt.NDArray[np.int64],
-    ) -> Floats:
+    def _totals(self, parts: tuple[str, ...]) -> tuple[Floats, Integers, Integers, list[int]]:
+        """Returns the sums of all windows, where each begins and ends in its piece, and whose.
+
+        The windows of a piece are those from its number's entry in the last list to the next.
+        """
+        found = _features(parts)
+        lengths = [len(part) for part in parts]
+        spans = [windows(length) for length in lengths]
+        starts = np.concatenate([span[0] for span in spans])
+        ends = np.concatenate([span[1] for span in spans])
+        counts = [len(span[0]) for span in spans]
+        base = np.repeat(np.cumsum([0, *lengths[:-1]]), counts)
+        sums = self._sums(found, sum(lengths), starts + base, ends + base)
+        return sums * self.unit + self.bias, starts, ends, [0, *accumulate(counts)]
+
+    def _sums(self, found: Features, length: int, starts: Integers, ends: Integers) -> Floats:
+        weights = self.weights[found.buckets]
         total, count = np.zeros(length + 1), np.zeros(length + 1)
-        np.cumsum(np.bincount(places, weights, length), out=total[1:])
-        np.cumsum(np.bincount(places, minlength=length), out=count[1:])
+        np.cumsum(np.bincount(found.places, weights, length), out=total[1:])
+        np.cumsum(np.bincount(found.places, minlength=length), out=count[1:])
         counts = count[ends] - count[starts]
         sums: Floats = (total[ends] - total[starts]) / np.sqrt(counts + self.prior)
         return sums
 
 
-@lru_cache(PIECES_REMEMBERED)
-def _features(piece: str) -> Features:
-    return features(piece)
+@lru_cache(BATCHES_REMEMBERED)
+def _features(parts: tuple[str, ...]) -> Features:
+    return features_of(parts)

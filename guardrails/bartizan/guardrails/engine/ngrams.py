@@ -4,7 +4,7 @@ Only integer arithmetic modulo 2**64 is involved: every platform gives the same 
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -26,6 +26,9 @@ PIECE_CHARACTERS = 8_192
 PLACE_BITS = 16
 """Enough for a piece with what it overlaps the next by."""
 
+BORDERS = 2
+"""Spaces around a piece."""
+
 GRAM_CHARACTERS = (3, 4, 5)
 
 Integers = npt.NDArray[np.int64]
@@ -45,7 +48,7 @@ SECOND, THIRD = np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9)
 
 
 class Features(NamedTuple):
-    """The features of a text, in no particular order.
+    """The features of a text, or of several one after the other, in no particular order.
 
     Attributes:
         buckets: one number below BUCKETS per feature.
@@ -84,21 +87,43 @@ def windows(length: int) -> tuple[Integers, Integers]:
 
 
 def features(piece: str) -> Features:
-    """Returns the features of a piece of text. Takes about 0.1 ms for 200 characters.
+    """Returns the features of a piece of text. Takes about 0.1 ms for 200 characters."""
+    return features_of([piece])
 
-    A character that is half of a pair is taken as it is: any text will do.
+
+def batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yields the first and the last but one of runs of pieces that `features_of` can take."""
+    first = total = 0
+    for place, size in enumerate(sizes):
+        total += size + BORDERS
+        if place > first and total > PIECE_CHARACTERS:
+            yield first, place
+            first, total = place, size + BORDERS
+    if sizes:
+        yield first, len(sizes)
+
+
+def features_of(parts: Sequence[str]) -> Features:
+    """Returns the features that each of some pieces has alone, as if they stood one after another.
+
+    Takes a tenth of the time of one by one if they are short. Together they have as many characters
+    as one piece at most, or there is one only. A character that is half of a pair is taken as it
+    is: any text will do.
     """
     tables = _tables()
     # A space at both ends is the border of the first and the last word.
-    raw = np.frombuffer(f" {piece} ".encode("utf-32-le", "surrogatepass"), np.uint32)
+    joined = f" {'  '.join(parts)} "
+    raw = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
+    lengths = np.array([len(part) + BORDERS for part in parts], np.int64)
+    owners = np.repeat(np.arange(len(parts)), lengths)
     inside = np.minimum(raw, BEYOND)
     folded = np.where(raw < BEYOND, tables.folded[inside], raw).astype(np.uint64)
     classes = tables.classes[inside]
     prefix = np.zeros(len(raw) + 1, np.uint64)
     np.cumsum(folded * tables.powers[: len(raw)], out=prefix[1:])
     hashes, places = _grams(prefix, classes)
-    _add_words(hashes, places, prefix, classes)
-    return _without_repeats(np.concatenate(hashes), np.concatenate(places))
+    _add_words(hashes, places, prefix, classes, owners)
+    return _without_repeats(np.concatenate(hashes), np.concatenate(places), owners)
 
 
 class _Tables(NamedTuple):
@@ -171,6 +196,7 @@ def _add_words(
     places: list[Integers],
     prefix: Hashes,
     classes: npt.NDArray[np.uint8],
+    owners: Integers,
 ) -> None:
     word = classes >= LETTER
     alone = classes == ALONE
@@ -183,26 +209,38 @@ def _add_words(
     second, third = words * SECOND, words * THIRD
     hashes.append(words + WORD)
     places.append(starts)
-    for kind, runs in (
-        (PAIR, words[:-1] + second[1:]),
-        (SKIP_ONE, words[:-2] + second[2:]),
-        (SKIP_TWO, words[:-3] + second[3:]),
-        (TRIPLE, words[:-2] + second[1:-1] + third[2:]),
+    owner = owners[starts]
+    for kind, runs, reach in (
+        (PAIR, words[:-1] + second[1:], 1),
+        (SKIP_ONE, words[:-2] + second[2:], 2),
+        (SKIP_TWO, words[:-3] + second[3:], 3),
+        (TRIPLE, words[:-2] + second[1:-1] + third[2:], 2),
     ):
-        hashes.append(runs + kind)
-        places.append(starts[: len(runs)])
+        within = owner[: len(runs)] == owner[reach:]
+        hashes.append(runs[within] + kind)
+        places.append(starts[: len(runs)][within])
 
 
-def _without_repeats(hashes: Hashes, places: Integers) -> Features:
+def _without_repeats(hashes: Hashes, places: Integers, owners: Integers) -> Features:
     hashes ^= hashes >> np.uint64(32)
     hashes *= np.uint64(FINISHER)
     hashes >>= np.uint64(64 - BUCKETS_LOG2)
-    # Each key is there once: sorted, it has the same bucket's last place before it.
-    keys = (hashes.astype(np.int64) << PLACE_BITS) | places
+    # Each key is there once: sorted, it has the same bucket's last place in the piece before it.
+    keys = hashes.astype(np.int64) << PLACE_BITS
+    keys |= places
+    keys |= owners[places] << (PLACE_BITS + BUCKETS_LOG2)
     keys.sort()
     new = np.ones(len(keys), bool)
     np.greater_equal(keys[1:] - keys[:-1], REPEAT_CHARACTERS, out=new[1:])
     keys = keys[new]
-    # One character on: a space was put in front.
-    at = np.maximum((keys & ((1 << PLACE_BITS) - 1)) - 1, 0)
-    return Features(keys >> PLACE_BITS, at)
+    places = keys & ((1 << PLACE_BITS) - 1)
+    owner = keys >> (PLACE_BITS + BUCKETS_LOG2)
+    # Where the pieces would be without the spaces that were put around them.
+    at = places - 1 - BORDERS * owner
+    at[places == _begins(owners)[owner]] += 1
+    return Features((keys >> PLACE_BITS) & (BUCKETS - 1), at)
+
+
+def _begins(owners: Integers) -> Integers:
+    """Returns where each piece begins, with its border."""
+    return np.concatenate(([0], (owners[1:] != owners[:-1]).nonzero()[0] + 1))
