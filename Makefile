@@ -46,6 +46,7 @@ bench: setup ## Measures speed and memory; appends to bench-results.jsonl.
 
 models: setup ## Trains the models of the guardrails anew, from the data in DATA.
 	$(BIN)/python -m bartizan.guardrails.training $(DATA)
+	$(BIN)/python -m bartizan.guardrails.training.topics $(DATA)
 
 fmt: setup ## Formats and sorts.
 	$(BIN)/ruff check --fix-only --quiet .

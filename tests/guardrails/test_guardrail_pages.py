@@ -7,13 +7,16 @@ from pydantic import BaseModel
 from bartizan.guardrails.canary import CanaryConfig
 from bartizan.guardrails.code import CodeConfig
 from bartizan.guardrails.code_cues import LANGUAGES as CODE_LANGUAGES
+from bartizan.guardrails.grounded.config import GroundedConfig
 from bartizan.guardrails.injection import InjectionConfig
 from bartizan.guardrails.json_schema import JsonSchemaConfig
 from bartizan.guardrails.language import LanguageConfig
 from bartizan.guardrails.language_words import LANGUAGES
 from bartizan.guardrails.length import LengthConfig
+from bartizan.guardrails.loop import LoopConfig
 from bartizan.guardrails.patterns_config import Pattern, PatternsConfig
 from bartizan.guardrails.tool_policy.config import ArgumentRule, ToolPolicyConfig
+from bartizan.guardrails.topics.config import Topic, TopicsConfig
 from bartizan.guardrails.toxicity import ToxicityConfig
 from bartizan.guardrails.urls.config import Kind, UrlsConfig
 from bartizan.plugins.config import parse_config
@@ -25,12 +28,15 @@ EXAMPLE = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     "canary": (CanaryConfig,),
     "code": (CodeConfig,),
+    "grounded": (GroundedConfig,),
     "injection": (InjectionConfig,),
     "json_schema": (JsonSchemaConfig,),
     "language": (LanguageConfig,),
     "length": (LengthConfig,),
+    "loop": (LoopConfig,),
     "patterns": (PatternsConfig, Pattern),
     "tool_policy": (ToolPolicyConfig, ArgumentRule),
+    "topics": (TopicsConfig, Topic),
     "toxicity": (ToxicityConfig,),
     "urls": (UrlsConfig,),
 }

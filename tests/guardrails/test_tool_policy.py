@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,8 @@ from bartizan.guardrails.tool_policy.config import ToolPolicyConfig
 from bartizan.guardrails.tool_policy.guardrail import ToolPolicy
 from bartizan.guardrails.tool_policy.paths import Paths
 from bartizan.guardrails.tool_policy.sql import Verbs
-from bartizan.plugins.contract import Guardrail, Role, Text
+from bartizan.guardrails.tool_policy.tools import Tools
+from bartizan.plugins.contract import Guardrail, Role, Text, ToolUse
 from bartizan.plugins.testing import GuardrailConformance
 
 
@@ -284,3 +286,56 @@ def test_nor_with_the_number_of_arguments() -> None:
 )
 def test_a_wrong_configuration_is_one_sentence(given: list[object], said: str) -> None:
     assert said in refused(ToolPolicyConfig, rules=given)
+
+
+def told(guardrail: Guardrail, tool: str, value: object = ()) -> list[str]:
+    arguments = json.dumps(value or {})
+    texts = [Text(Role.TOOL_CALL, arguments, ToolUse(tool) if tool else None)]
+    [found] = asyncio.run(guardrail.check(texts))
+    return [f"{one.category} {one.code}" for one in found]
+
+
+def test_a_rule_is_about_the_tools_it_names() -> None:
+    guardrail = policy({"id": "mode", "tools": ["open", "file_*"], "argument": "m", "allow": ["r"]})
+    broken = ["tool_policy.mode VALUE_NOT_ALLOWED"]
+    assert told(guardrail, "open", {"m": "w"}) == told(guardrail, "file_x", {"m": "w"}) == broken
+    assert told(guardrail, "opener", {"m": "w"}) == told(guardrail, "profile_x", {"m": "w"}) == []
+    # Which tool it is nobody knows: the rule applies rather than not.
+    assert told(guardrail, "", {"m": "w"}) == broken
+    called = {"function": {"name": "other", "arguments": {"m": "w"}}}
+    everywhere = policy({"id": "mode", "tools": ["open"], "argument": "**.m", "allow": ["r"]})
+    assert told(everywhere, "", called) == []
+    called["function"]["name"] = "open"
+    assert told(everywhere, "", called) == broken
+
+
+def test_tools_that_may_be_called() -> None:
+    guardrail = policy(allowed_tools=["search", "get_*"], denied_tools=["get_secret"])
+    assert told(guardrail, "search") == told(guardrail, "get_order") == []
+    assert told(guardrail, "get_secret") == ["tool_policy.tool TOOL_DENIED"]
+    assert told(guardrail, "delete") == ["tool_policy.tool TOOL_NOT_ALLOWED"]
+    assert told(guardrail, "") == ["tool_policy.tool TOOL_NOT_NAMED"]
+    assert told(policy(denied_tools=["rm"]), "") == []
+
+
+def test_the_same_arguments_of_two_tools_are_two_calls() -> None:
+    texts = [Text(Role.TOOL_CALL, '{"a": 1}', ToolUse(tool)) for tool in ("rm", "ls", "rm")]
+    found = asyncio.run(policy(denied_tools=["rm"]).check(texts))
+    assert [len(one) for one in found] == [1, 0, 1]
+    assert (found[0][0].start, found[0][0].end) == (0, 8)
+
+
+def test_a_call_that_is_no_json_or_empty_is_one_of_its_tool_too() -> None:
+    texts = [Text(Role.TOOL_CALL, value, ToolUse("r\0m")) for value in ("", " ", "-rf /", "\0")]
+    found = asyncio.run(policy(denied_tools=["rm"], unreadable=False).check(texts))
+    assert [[one.code for one in some] for some in found] == [["TOOL_DENIED"]] * 4
+
+
+@settings(max_examples=200, deadline=None)
+@given(anything, anything)
+def test_any_tool_is_borne(name: str, other: str) -> None:
+    told(policy({"id": "r", "tools": ["x"], "deny": ["y"]}, denied_tools=["z"]), name)
+    if name and "*" not in name:
+        assert name in Tools([name])
+    assert name in Tools(["*"])
+    assert f"{name}{other}" in Tools([f"{name.replace('*', '')}*"]) or "*" in name

@@ -12,6 +12,7 @@ from bartizan.guardrails.tool_policy.arguments import Path
 from bartizan.guardrails.tool_policy.config import ArgumentRule
 from bartizan.guardrails.tool_policy.paths import Paths, words
 from bartizan.guardrails.tool_policy.sql import Verbs
+from bartizan.guardrails.tool_policy.tools import Tools
 
 PATHS_REMEMBERED = 4_096
 
@@ -25,6 +26,7 @@ class Check:
     def __init__(self, rule: ArgumentRule) -> None:
         """Compiles what the rule asks."""
         self.rule = rule
+        self._tools = Tools(rule.tools)
         self._everywhere = rule.argument.endswith("**")
         self._argument = re2.compile(_path_expression(rule.argument), options())
         self._deny = _any_of(rule.deny)
@@ -36,8 +38,10 @@ class Check:
         self._forbidden = Paths(rule.forbidden_paths) if rule.forbidden_paths else None
         self._allowed_paths = Paths(rule.allowed_paths) if rule.allowed_paths else None
 
-    def applies_to(self, path: Path) -> bool:
-        """Returns True if the rule is about the argument there."""
+    def applies_to(self, path: Path, tool: str) -> bool:
+        """Returns True if the rule is about the argument there. Every rule is about no tool."""
+        if tool and self.rule.tools and tool not in self._tools:
+            return False
         return self._argument.fullmatch(_joined(path)) is not None
 
     def broken(self, value: Any) -> str | None:
@@ -90,8 +94,8 @@ class Checks:
         self._all = tuple(map(Check, rules))
         self.at = lru_cache(maxsize=PATHS_REMEMBERED)(self._at)
 
-    def _at(self, path: Path) -> tuple[Check, ...]:
-        return tuple(check for check in self._all if check.applies_to(path))
+    def _at(self, path: Path, tool: str) -> tuple[Check, ...]:
+        return tuple(check for check in self._all if check.applies_to(path, tool))
 
 
 def _path_expression(argument: str) -> str:

@@ -1,6 +1,6 @@
 """The configuration of the guardrail `tool_policy`."""
 
-from typing import Self
+from typing import Annotated, Self
 
 import re2
 from pydantic import Field, field_validator, model_validator
@@ -13,6 +13,8 @@ MAX_ITEMS = 1_000
 MAX_CHARACTERS = 1_000
 
 Value = str | int | float | bool | None
+Tool = Annotated[str, Field(min_length=1, max_length=256)]
+"""The name of a tool, in which `*` is anything."""
 
 
 class ArgumentRule(PluginConfig):
@@ -21,6 +23,9 @@ class ArgumentRule(PluginConfig):
     id: str = Field(
         pattern="^[a-z][a-z0-9_]{0,62}$",
         description="What it is called: `no_drop` is reported as `tool_policy.no_drop`.",
+    )
+    tools: tuple[Tool, ...] = Field(
+        (), max_length=MAX_ITEMS, description="The tools it is about. Default: all."
     )
     argument: str = Field(
         "**",
@@ -92,7 +97,7 @@ class ArgumentRule(PluginConfig):
     def _asks_something(self) -> Self:
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("'min' is more than 'max'")
-        if not (self.model_fields_set - {"id", "argument", "score"}):
+        if not (self.model_fields_set - {"id", "tools", "argument", "score"}):
             raise ValueError(f"'{self.id}' must say what the argument may be: deny, allow, max …")
         return self
 
@@ -100,6 +105,12 @@ class ArgumentRule(PluginConfig):
 class ToolPolicyConfig(PluginConfig):
     """The configuration of the guardrail `tool_policy`."""
 
+    allowed_tools: tuple[Tool, ...] = Field(
+        (), max_length=MAX_ITEMS, description="The only tools that may be called. Default: any."
+    )
+    denied_tools: tuple[Tool, ...] = Field(
+        (), max_length=MAX_ITEMS, description="Tools that may not be called."
+    )
     rules: tuple[ArgumentRule, ...] = Field(
         (), max_length=MAX_RULES, description="What the arguments may be. Each rule is checked."
     )

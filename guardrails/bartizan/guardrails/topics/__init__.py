@@ -1,0 +1,1 @@
+"""What texts are about: topics that are allowed or denied, given by examples."""
