@@ -85,6 +85,7 @@ async def test_a_span_comes_back_whole(
         span_id=sent.span_id, category="pii.email_address", score=0.75, field="input[0].content",
         start=1, end=4, code="pattern", rule="pii", rule_version="v1",
         verdict=common_pb2.VERDICT_MODIFY, action=common_pb2.ACTION_REDACT,
+        severity=common_pb2.SEVERITY_MEDIUM,
     )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ async def test_the_summary_comes_first(
     assert [span.name for span in (*first.spans, *second.spans)] == ["child", "root"]
     assert not second.HasField("trace")
     assert not first.findings
-    assert [finding.shadow for finding in second.findings] == [False, True]
+    assert [finding.shadow for finding in second.findings] == [True, False]
     assert trace.name == f"organizations/acme/projects/p{project_id}/traces/{root.trace_id}"
     assert trace.display_name == "root"
     assert trace.status == common_pb2.STATUS_CODE_OK

@@ -106,10 +106,11 @@ class SpanReader(ProjectReader):
     async def _findings(self, part: TraceBounds, ids: list[int]) -> Sequence[Row[Any]]:
         if not ids:
             return ()
-        order = (findings.c.start_time, findings.c.span_id, findings.c.field)
+        # All that tells two apart, so that the order is the same whatever the plan.
+        order = ("start_time", "span_id", "field", "start_offset", "end_offset", "category", "rule")
         query = self._select(findings)
         query = query.where(findings.c.span_id == _any_of(ids), *_within(findings, part))
-        return await self._rows(query.order_by(*order, findings.c.start_offset))
+        return await self._rows(query.order_by(*(findings.c[name] for name in order)))
 
 
 def _part(trace: TraceBounds, keys: Sequence[Row[Any]]) -> TraceBounds:
