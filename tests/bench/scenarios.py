@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.bench import sdk
+from tests.bench import judging, sdk
 from tests.bench.plan import percentiles
 from tests.bench.queries import Reader
 from tests.bench.report import Figure, Report
@@ -23,6 +23,7 @@ SAMPLE_S = 0.5
 SETTLE_S = 3.0
 QUERIES = 200
 KEPT_SAMPLES = 40
+PII = "rules: [{id: pii, plugin: pii, action: redact}]"
 SPLITS = {"parse": ("--parse-only",), "rows": ("--no-store",), "stored": ()}
 
 
@@ -51,11 +52,14 @@ class Bench:
         self.report.add(Figure(name, value, unit, "higher" if higher else "lower", detail))
 
     @contextmanager
-    def server(self, workers: int = 1) -> Iterator[Serving]:
-        """Runs a server with an empty database, which is gone afterwards."""
+    def server(self, workers: int = 1, rules: str = "") -> Iterator[Serving]:
+        """Runs a server with an empty database, which is gone afterwards.
+
+        Its rules are the default ones, unless others are given as YAML.
+        """
         data_dir = self.data_dir()
         try:
-            with server(data_dir, workers=workers) as serving:
+            with server(data_dir, workers=workers, rules=rules) as serving:
                 self.say(f"server runs with pid {serving.pid}")
                 yield serving
         finally:
@@ -91,6 +95,13 @@ def native(bench: Bench) -> None:
 def otlp(bench: Bench) -> None:
     """The same over OTLP/gRPC."""
     _against_floor(bench, "otlp", {"otlp": True, "senders": OTLP_SENDERS})
+
+
+def native_pii(bench: Bench) -> None:
+    """Durable spans a second over native streams, with the rule for personal data alone."""
+    runs = [_run(bench.server(rules=PII), bench.seconds, {}) for _ in range(bench.rounds)]
+    middle = _middle(runs)
+    bench.add("native_pii_spans_per_s", middle["spans_per_s"], "spans/s", **middle)
 
 
 def native_floor(bench: Bench) -> None:
@@ -228,8 +239,9 @@ def _middle(runs: list[Figures]) -> Figures:
 SCENARIOS: dict[str, Callable[[Bench], None]] = {
     one.__name__: one
     for one in (
-        native, native_floor, otlp, otlp_floor, ack_latency, workers2,
-        memory_rest, memory_overload, start_time, query, sdk.sdk_overhead, sdk.sdk_throughput,
+        native, native_pii, native_floor, otlp, otlp_floor, ack_latency, workers2,
+        memory_rest, memory_overload, start_time, query, judging.judging, judging.check,
+        sdk.sdk_overhead, sdk.sdk_throughput,
     )
 }  # fmt: skip
 """By name, in the order in which they run."""

@@ -80,8 +80,11 @@ class Serving:
 
 
 @contextmanager
-def server(data_dir: Path, *, workers: int = 1) -> Iterator[Serving]:
-    """Runs `bartizan serve` with its defaults; stops it at the end and leaves its data."""
+def server(data_dir: Path, *, workers: int = 1, rules: str = "") -> Iterator[Serving]:
+    """Runs `bartizan serve`; stops it at the end and leaves its data.
+
+    With its defaults, but for rules as YAML.
+    """
     key_file = data_dir.with_name(f"{data_dir.name}.key")
     command = [
         str(Path(sys.executable).with_name("bartizan")), "serve",
@@ -89,6 +92,10 @@ def server(data_dir: Path, *, workers: int = 1) -> Iterator[Serving]:
         "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
         "--workers", str(workers), "--bootstrap-key-file", str(key_file),
     ]  # fmt: skip
+    if rules:
+        file = data_dir.with_name(f"{data_dir.name}.rules.yaml")
+        file.write_text(rules)
+        command += ["--rules", str(file)]
     with _process(command, data_dir, key_file) as serving:
         yield serving
 

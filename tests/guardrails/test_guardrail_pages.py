@@ -5,8 +5,10 @@ import pytest
 from pydantic import BaseModel
 
 from bartizan.guardrails.canary import CanaryConfig
+from bartizan.guardrails.classifier import ClassifierConfig, LabelConfig
 from bartizan.guardrails.code import CodeConfig
 from bartizan.guardrails.code_cues import LANGUAGES as CODE_LANGUAGES
+from bartizan.guardrails.engine.model_files import ModelSource
 from bartizan.guardrails.grounded.config import GroundedConfig
 from bartizan.guardrails.injection import InjectionConfig
 from bartizan.guardrails.json_schema import JsonSchemaConfig
@@ -14,7 +16,10 @@ from bartizan.guardrails.language import LanguageConfig
 from bartizan.guardrails.language_words import LANGUAGES
 from bartizan.guardrails.length import LengthConfig
 from bartizan.guardrails.loop import LoopConfig
+from bartizan.guardrails.names import NamesConfig
 from bartizan.guardrails.patterns_config import Pattern, PatternsConfig
+from bartizan.guardrails.perspective_config import AttributeConfig, PerspectiveConfig
+from bartizan.guardrails.pii_config import DenyConfig, EntityConfig, PiiConfig
 from bartizan.guardrails.tool_policy.config import ArgumentRule, ToolPolicyConfig
 from bartizan.guardrails.topics.config import Topic, TopicsConfig
 from bartizan.guardrails.toxicity import ToxicityConfig
@@ -27,6 +32,7 @@ EXAMPLE = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 
 MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     "canary": (CanaryConfig,),
+    "classifier": (ClassifierConfig, LabelConfig, ModelSource),
     "code": (CodeConfig,),
     "grounded": (GroundedConfig,),
     "injection": (InjectionConfig,),
@@ -34,7 +40,10 @@ MODELS: dict[str, tuple[type[BaseModel], ...]] = {
     "language": (LanguageConfig,),
     "length": (LengthConfig,),
     "loop": (LoopConfig,),
+    "names": (NamesConfig,),
     "patterns": (PatternsConfig, Pattern),
+    "perspective": (PerspectiveConfig, AttributeConfig),
+    "pii": (PiiConfig, EntityConfig, DenyConfig),
     "tool_policy": (ToolPolicyConfig, ArgumentRule),
     "topics": (TopicsConfig, Topic),
     "toxicity": (ToxicityConfig,),

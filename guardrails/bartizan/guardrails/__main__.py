@@ -1,6 +1,7 @@
-"""Runs one guardrail over lines of JSON, with no server.
+"""Runs one guardrail over lines of JSON, with no server; or fetches a model for one.
 
     python -m bartizan.guardrails score pii < in.jsonl > out.jsonl
+    python -m bartizan.guardrails fetch OWNER/NAME --revision COMMIT --weights onnx/model.onnx
 
 In: `{"text": "…", "role": "user"}`, role optional. Out, one line for each in the same order:
 `{"score": 1.0, "findings": [{"category": "pii.email_address", "score": 1.0, "start": 0, …}]}`.
@@ -14,7 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, BinaryIO, TextIO
 
-from bartizan.plugins.config import missing_package, nearest
+from bartizan.guardrails.engine.model_fetch import fetch
+from bartizan.guardrails.engine.model_files import ModelSource
+from bartizan.plugins.config import missing_package, nearest, parse_config
 from bartizan.plugins.contract import Finding, Guardrail, Role, Text
 from bartizan.plugins.errors import BartizanError
 from bartizan.plugins.registry import guardrails
@@ -29,20 +32,46 @@ class BadLine(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line. Returns the exit code: 2 for bad usage or a bad line."""
+    given = _parser().parse_args(arguments)
+    try:
+        given.run(given)
+    except (BadLine, BartizanError) as error:
+        return _complain(str(error))
+    except ImportError as error:
+        return _complain(str(missing_package(f"'{given.name}'", error)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bartizan.guardrails")
     commands = parser.add_subparsers(dest="command", required=True)
     score = commands.add_parser("score", help="score lines of JSON from standard input")
     score.add_argument("name", help="the guardrail: pii")
     score.add_argument("--config", default="{}", help="the guardrail's configuration, as JSON")
-    given = parser.parse_args(arguments)
-    try:
-        guardrail = guardrails().create(given.name, _config(given.config))
-        asyncio.run(_score(guardrail, sys.stdin.buffer, sys.stdout))
-    except (BadLine, BartizanError) as error:
-        return _complain(str(error))
-    except ImportError as error:
-        return _complain(str(missing_package(f"guardrail '{given.name}'", error)))
-    return 0
+    score.set_defaults(run=_run_score)
+    fetch = commands.add_parser("fetch", help="fetch a model from the Hugging Face hub")
+    fetch.add_argument("name", help="the model: owner/name")
+    fetch.add_argument("--revision", required=True, help="the commit, 40 hexadecimal digits")
+    fetch.add_argument("--weights", default="model.onnx", help="the file with the weights")
+    fetch.add_argument("--tokenizer", default="tokenizer.json", help="the file with the tokenizer")
+    fetch.set_defaults(run=_run_fetch)
+    return parser
+
+
+def _run_score(given: argparse.Namespace) -> None:
+    guardrail = guardrails().create(given.name, _config(given.config))
+    asyncio.run(_score(guardrail, sys.stdin.buffer, sys.stdout))
+
+
+def _run_fetch(given: argparse.Namespace) -> None:
+    wanted = {
+        "hub": given.name,
+        "revision": given.revision,
+        "weights": given.weights,
+        "tokenizer": given.tokenizer,
+        "sha256": {},
+    }
+    sys.stdout.write(fetch(parse_config(ModelSource, wanted, "fetch")))
 
 
 def _complain(sentence: str) -> int:
@@ -62,6 +91,8 @@ def _config(text: str) -> dict[str, object]:
 
 async def _score(guardrail: Guardrail, lines: BinaryIO, out: TextIO) -> None:
     try:
+        if (start := getattr(guardrail, "start", None)) is not None:
+            await start()
         for texts in _batches(_texts(lines)):
             for findings in await guardrail.check(texts):
                 out.write(f"{json.dumps(_answer(findings))}\n")

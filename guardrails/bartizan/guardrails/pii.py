@@ -2,78 +2,31 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from phonenumbers import SUPPORTED_REGIONS
-from pydantic import Field, field_validator
-
 from bartizan.guardrails.engine.looking import Looks
+from bartizan.guardrails.pii_config import EntityConfig, PiiConfig
 from bartizan.guardrails.pii_entities import ENTITIES
+from bartizan.guardrails.pii_lists import Allowed, Denied
 from bartizan.guardrails.pii_score import Scored
-from bartizan.plugins.config import PluginConfig, nearest
 from bartizan.plugins.contract import Finding, Text
+from bartizan.plugins.unescaped import Unescaped, has_escapes, without_escapes
 
 if TYPE_CHECKING:
     from bartizan.guardrails.engine.personal_data import PersonalData
+
+__all__ = ["EntityConfig", "Pii", "PiiConfig"]
 
 NAMES = {entity: (f"pii.{entity.lower()}", f"PII_{entity}") for entity in ENTITIES}
 """Category and code."""
 
 LOOK_IN_THREAD_CHARACTERS = 2_000
 """A closer look at this much takes about half a millisecond, as long as a switch of threads."""
-
-
-class EntityConfig(PluginConfig):
-    """What to do about one kind of personal data."""
-
-    enabled: bool = Field(True, description="Whether to look for it.")
-    threshold: float | None = Field(
-        None, ge=0, le=1, description="The least score that counts. Default: its own."
-    )
-
-
-class PiiConfig(PluginConfig):
-    """The configuration of the guardrail `pii`."""
-
-    entities: dict[str, EntityConfig] = Field(
-        default_factory=dict,
-        description="Changes to what is looked for, by the name of the entity: EMAIL_ADDRESS.",
-    )
-    phone_regions: tuple[str, ...] = Field(
-        ("US", "GB"),
-        min_length=1,
-        max_length=50,
-        description="Telephone numbers without a country code are read as of these countries.",
-    )
-
-    @field_validator("entities")
-    @classmethod
-    def _known(cls, entities: dict[str, EntityConfig]) -> dict[str, EntityConfig]:
-        for name in entities:
-            if name not in ENTITIES:
-                raise ValueError(f"no entity '{name}'{nearest(name, ENTITIES)}")
-        return entities
-
-    @field_validator("phone_regions")
-    @classmethod
-    def _regions(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
-        for region in regions:
-            if len(region) != 2 or not region.isascii() or not region.isupper():
-                raise ValueError("a region is two capital letters of ISO 3166: US")
-            if region not in SUPPORTED_REGIONS:
-                raise ValueError(f"no telephone numbers of '{region}' are known")
-        return regions
-
-    def thresholds(self) -> dict[str, float]:
-        """Returns what to look for, each with the least score that counts."""
-        chosen: dict[str, float] = {}
-        for name, entity in ENTITIES.items():
-            wanted = self.entities.get(name)
-            if wanted.enabled if wanted is not None else entity.on:
-                own = wanted.threshold if wanted is not None else None
-                chosen[name] = entity.threshold if own is None else own
-        return chosen
 
 
 class Pii:
@@ -88,6 +41,8 @@ class Pii:
         """Makes the guardrail. It loads its recognizers at `start` or at the first check."""
         self._config = config
         self._data: PersonalData | None = None
+        self._allowed = Allowed(config.allow, config.allow_patterns)
+        self._denied = Denied(config.deny) if config.deny else None
         self._starting = asyncio.Lock()
         self._looks = Looks("pii", self._look, LOOK_IN_THREAD_CHARACTERS)
 
@@ -100,7 +55,8 @@ class Pii:
     async def check(self, texts: Sequence[Text]) -> Sequence[Sequence[Finding]]:
         """Returns the personal data in each text, in the order of the texts."""
         data = await self._loaded()
-        return await self._looks.at_candidates([text.value for text in texts], data.candidates)
+        scan = partial(self._candidates, data)
+        return await self._looks.at_candidates([text.value for text in texts], scan)
 
     async def aclose(self) -> None:
         """Lets the threads go."""
@@ -116,13 +72,56 @@ class Pii:
         # Not at the top: presidio takes seconds and 100 MB to import.
         from bartizan.guardrails.engine.personal_data import PersonalData
 
-        return PersonalData(self._config.thresholds(), self._config.phone_regions)
+        return PersonalData(self._config.thresholds(), self._config.regions())
+
+    def _candidates(self, data: "PersonalData", values: Sequence[str]) -> Sequence[int]:
+        known = self._scanned(data, values)
+        escaped = [index for index, value in enumerate(values) if has_escapes(value)]
+        if escaped:
+            read = [without_escapes(values[index]) for index in escaped]
+            known = sorted({*known, *(escaped[place] for place in self._scanned(data, read))})
+        return known
+
+    def _scanned(self, data: "PersonalData", values: Sequence[str]) -> Sequence[int]:
+        known = data.candidates(values)
+        if self._denied is None:
+            return known
+        return sorted({*known, *self._denied.candidates(values)})
 
     def _look(self, value: str, gone: threading.Event) -> list[Finding]:
+        found = self._found(value, gone)
+        if has_escapes(value):
+            read = Unescaped(value)
+            escaped = [_moved(one, read) for one in self._found(read.text, gone)]
+            # What an escape ends in is no part of what follows it: `\\njane@example.com`.
+            found = [*escaped, *_apart(found, escaped)]
+        return sorted(found, key=lambda one: (one.start, one.end, one.category))
+
+    def _found(self, value: str, gone: threading.Event) -> list[Finding]:
         assert self._data is not None
-        return [_finding(one) for one in self._data.find(value, gone)]
+        found = [
+            _finding(one)
+            for one in self._data.find(value, gone)
+            if value[one.start : one.end] not in self._allowed
+        ]
+        return found if self._denied is None else [*found, *self._denied.find(value, gone)]
 
 
 def _finding(one: Scored) -> Finding:
     category, code = NAMES[one.entity]
     return Finding(category, one.score, one.start, one.end, code)
+
+
+def _moved(found: Finding, read: Unescaped) -> Finding:
+    start, end = read.original(found.start, found.end)
+    return replace(found, start=start, end=end)
+
+
+def _apart(found: Sequence[Finding], others: Sequence[Finding]) -> Iterator[Finding]:
+    """Yields the findings that share no character with any of the others."""
+    given = sorted((one.start, one.end) for one in others)
+    reach = list(accumulate((end for _, end in given), max))
+    for one in found:
+        before = bisect_left(given, (one.end, 0))
+        if not before or reach[before - 1] <= one.start:
+            yield one

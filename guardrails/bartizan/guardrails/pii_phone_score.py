@@ -32,12 +32,22 @@ DATE = re.compile(
 )
 """A day, perhaps with the hour, or a span of years."""
 
+OTHER_NUMBER = re.compile(
+    r"(?:order|invoice|ticket|case|ref(?:erence)?|part|batch|tracking|transaction|request|job|build"
+    r"|version|serial|sku|item|product|policy|claim|model|id)(?:[ _](?:no\.?|num|number|id))?"
+    r"[ :#=.'\"]{1,4}\Z",
+    re.IGNORECASE,
+)
+"""What names a number that has nothing to do with a telephone, right before it."""
+
 LETTER = re.compile(r"[^\W\d_]")
 
 
 def phone_score(text: str, start: int, end: int) -> float:
     """Returns how sure one can be that a stretch is a telephone number."""
     form = _form(text, start, end)
+    if form == PLAIN_DIGITS and OTHER_NUMBER.search(text, max(0, start - 24), start):
+        return form
     if form > DECIMAL and WORDS.stands_before(text, start):
         return boosted(form)
     return form

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from bartizan.guardrails.pii_cards import is_issued
 from bartizan.guardrails.pii_entities import ENTITIES
 
 BOOST = 0.35
@@ -15,6 +16,9 @@ PART_OF_A_NAME = 0.2
 
 WORDS_BEFORE = 6
 CHARACTERS_BEFORE = 64
+
+SAMPLE_SSNS = frozenset(("123456789", "987654320", "987654321", "078051120"))
+"""Printed in examples and on a card that came with wallets."""
 
 WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])")
 """A word, also inside `phone_number` and `phoneNumber`."""
@@ -37,15 +41,21 @@ class Telling:
 
     def __init__(self, phrases: Iterable[str]) -> None:
         """Takes single words and phrases, in any case."""
-        folded = {" ".join(_words(phrase)) for phrase in phrases} - {""}
+        given = list(phrases)
+        folded = {" ".join(_words(phrase)) for phrase in given} - {""}
         all_of_them = {f"{phrase}{ending}" for phrase in folded for ending in ("", "s")}
         self._words = {phrase for phrase in all_of_them if " " not in phrase}
         self._phrases = sorted(f" {phrase} " for phrase in all_of_them - self._words)
         self._first_words = {phrase.split()[0] for phrase in self._phrases}
+        self._parts = [phrase for phrase in given if "\u0e00" <= phrase[:1] <= "\uffff"]
 
     def stands_before(self, text: str, start: int) -> bool:
         """Returns True if one of the words is among the last few before `start`."""
-        words = _words(text[max(0, start - CHARACTERS_BEFORE) : start], WORDS_BEFORE)
+        around = text[max(0, start - CHARACTERS_BEFORE) : start]
+        # Thai puts no spaces between words, and Korean none before particles.
+        if any(part in around for part in self._parts):
+            return True
+        words = _words(around, WORDS_BEFORE)
         if not self._words.isdisjoint(words):
             return True
         if self._first_words.isdisjoint(words):
@@ -68,8 +78,9 @@ def score_of(entity: str, text: str, start: int, end: int, score: float, telling
         return boosted(score)
     if entity == "IP_ADDRESS" and _is_hardly_an_address(found):
         return min(score, PART_OF_A_NAME)
-    if entity == "CREDIT_CARD" and found.startswith("1"):
-        # Timestamps start so, and one in ten of them has the right check digit.
+    if entity == "CREDIT_CARD" and not is_issued(found):
+        return min(score, PART_OF_A_NAME)
+    if entity == "US_SSN" and not _is_issued_ssn(found):
         return min(score, PART_OF_A_NAME)
     return min(score, ENTITIES[entity].alone)
 
@@ -93,6 +104,11 @@ def _is_hardly_an_address(found: str) -> bool:
     # `::add` is a word of many programming languages.
     letters_and_digits = sum(char.isalnum() for char in found.partition("/")[0])
     return "." not in found and letters_and_digits < 5
+
+
+def _is_issued_ssn(found: str) -> bool:
+    digits = "".join(char for char in found if char.isdecimal())
+    return not digits.startswith("9") and digits not in SAMPLE_SSNS
 
 
 def _words(text: str, last: int = 0) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,7 +19,13 @@ class PluginConfig(BaseModel):
     """The base of a plugin's configuration: frozen, unknown keys refused.
 
     Give each field a description, a bound and a default.
+
+    Attributes:
+        operator_keys: keys by which the server reads files, names secrets or calls hosts. Only the
+            server's own rules file may set them, and no rule that comes over the network.
     """
+
+    operator_keys: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 

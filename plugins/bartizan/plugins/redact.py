@@ -3,10 +3,13 @@
 import hashlib
 import hmac
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote as percent_encoded
 
 from bartizan.plugins.rules import Redaction
+from bartizan.plugins.structure import Piece, pieces
+from bartizan.plugins.unescaped import Unescaped, has_escapes
 
 WITHHELD = "[WITHHELD]"
 """Stands for a whole text that could not be judged in time and must not be stored unjudged."""
@@ -30,15 +33,18 @@ class Span:
 
 
 def redact(value: str, spans: Iterable[Span], key: bytes) -> str:
-    """Returns `value` without the text of any span.
+    """Returns `value` without the text of any span; JSON stays JSON, a URL a URL.
 
     Overlapping spans go as one, under the category of the one with the highest score, then the
     longest. `key` keys the hashes.
     """
     parts: list[str] = []
     at = 0
-    for span in _merged(spans):
-        parts += value[at : span.start], _replacement(value[span.start : span.end], span, key)
+    for span, quote, in_authority in _fitted(value, list(_merged(spans))):
+        mask = _replacement(value[span.start : span.end], span, key)
+        if in_authority:
+            mask = percent_encoded(mask, safe="")
+        parts += value[at : span.start], quote, mask, quote
         at = span.end
     parts.append(value[at:])
     return "".join(parts)
@@ -72,6 +78,21 @@ def _merged(spans: Iterable[Span]) -> Iterator[Span]:
         yield merged
 
 
+def _fitted(value: str, spans: Sequence[Span]) -> Iterator[tuple[Span, str, bool]]:
+    """Gives the spans as they fit the structure of the value, and how to write in each place."""
+    found = pieces(value, [(span.start, span.end) for span in spans])
+    written = {one.start: (one.quote, one.in_authority) for one in found}
+    fitted = [_moved(spans[one.owner], one) for one in found]
+    for span in fitted if fitted == spans else _merged(fitted):
+        yield span, *written[span.start]
+
+
+def _moved(span: Span, piece: Piece) -> Span:
+    if (span.start, span.end) == (piece.start, piece.end):
+        return span
+    return replace(span, start=piece.start, end=piece.end)
+
+
 def _union(one: Span, other: Span) -> Span:
     winner = max(one, other, key=lambda span: (span.score, span.end - span.start))
     strongest = max(one.redaction, other.redaction, key=STRENGTH.__getitem__)
@@ -84,5 +105,6 @@ def _replacement(found: str, span: Span, key: bytes) -> str:
         return ""
     label = span.category.rpartition(".")[2].upper()
     if span.redaction is Redaction.HASH:
-        return f"[{label}:{joinable_hash(found, span.category, key)}]"
+        read = Unescaped(found).text if has_escapes(found) else found
+        return f"[{label}:{joinable_hash(read, span.category, key)}]"
     return f"[{label}]"

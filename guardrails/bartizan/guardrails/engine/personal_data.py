@@ -9,7 +9,7 @@ from bartizan.guardrails.engine.choice import Choice
 from bartizan.guardrails.engine.looking import heed
 from bartizan.guardrails.engine.phones import PhoneFinder
 from bartizan.guardrails.engine.prefilter import Prefilter, encode
-from bartizan.guardrails.engine.presidio import grouped_phones, recognizers
+from bartizan.guardrails.engine.presidio import phones, recognizers
 from bartizan.guardrails.pii_phone_score import may_count, phone_score, reach
 from bartizan.guardrails.pii_score import Scored, Telling, score_of, without_contained
 
@@ -38,7 +38,7 @@ class PersonalData:
         self._telling = {one.entity: Telling(one.words) for one in known}
         self._phones = PhoneFinder(phone_regions) if PHONE in thresholds else None
         if self._phones is not None:
-            known += grouped_phones()
+            known += phones()
         self._recognizers = known
         conditions = {one: one.condition for one in known}
         self._choice = Choice(
@@ -46,8 +46,8 @@ class PersonalData:
             together_in_ascii=[one for one in known if one.entity in TOGETHER_IN_ASCII],
             together_in_other=[one for one in known if one.entity in TOGETHER],
         )
-        phones = [self._phones.condition] if self._phones is not None else []
-        self._prefilter = Prefilter([*conditions.values(), *phones])
+        planned = [self._phones.condition] if self._phones is not None else []
+        self._prefilter = Prefilter([*conditions.values(), *planned])
 
     def candidates(self, values: Sequence[str]) -> Sequence[int]:
         """Returns the indexes of the texts that may hold anything. Cheap."""

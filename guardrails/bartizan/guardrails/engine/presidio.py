@@ -17,7 +17,6 @@ from presidio_analyzer import (
     pattern_recognizer,
     predefined_recognizers,
 )
-from presidio_analyzer.predefined_recognizers import CreditCardRecognizer
 from presidio_analyzer.predefined_recognizers.generic import iban_recognizer
 
 from bartizan.guardrails.engine.matches import (
@@ -26,11 +25,12 @@ from bartizan.guardrails.engine.matches import (
     Matcher,
     can_match,
 )
+from bartizan.guardrails.engine.own_recognizers import own_recognizers
+from bartizan.guardrails.engine.phone_patterns import PHONES
 from bartizan.guardrails.engine.prefilter import Condition, condition
 from bartizan.guardrails.engine.windows import Windows, windows
 from bartizan.guardrails.pii_score import Scored, boosted
 
-LANGUAGE = "en"
 NO_MODEL: Any = None
 
 # Otherwise the first e-mail address would fetch the list of domain suffixes from the Internet.
@@ -53,34 +53,6 @@ logging.getLogger("presidio-analyzer").addFilter(_HearGivingUp())
 pattern_recognizer.REGEX_TIMEOUT_SECONDS = GIVE_UP_AFTER_SECONDS
 iban_recognizer.REGEX_TIMEOUT_SECONDS = GIVE_UP_AFTER_SECONDS
 
-EXTENSION = r"(?:[ ,;]{0,2}(?:x|ext\.?|extension)[ :.]{0,2}\d{1,6}(?![-. ]?\d))?"
-
-GROUPED_PHONES = [
-    Pattern(
-        "International",
-        rf"(?<![\w+])\+[1-9](?:[ .()-]{{0,2}}\d){{7,14}}{EXTENSION}(?!\w)",
-        0.5,
-    ),
-    Pattern(
-        "North American grouping",
-        r"(?<![\w.+-])(?:(?:\+?|00)1[-. ]?)?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}"
-        rf"{EXTENSION}(?!\w|[-.]\d)",
-        0.5,
-    ),
-]
-"""Written like telephone numbers: personal even when no such number was ever given out."""
-
-
-CARDS = [
-    *CreditCardRecognizer.PATTERNS,
-    Pattern(
-        "Mastercard of the 2 series",
-        r"\b(?:222[1-9]|22[3-9]\d|2[3-6]\d{2}|27[01]\d|2720)[- ]?\d{4}[- ]?\d{4}[- ]?\d{4}\b",
-        0.3,
-    ),
-]
-"""Issued since 2017."""
-
 
 class Recognizer:
     """A recognizer of presidio with one of its patterns: most texts match one of several."""
@@ -95,7 +67,9 @@ class Recognizer:
         self._windows: Windows | None = None
         self._matcher = Matcher(recognizer) if can_match(recognizer) else None
         if isinstance(recognizer, PatternRecognizer):
-            pattern, flags = _patterns(recognizer)[0].regex, recognizer.global_regex_flags or 0
+            # What stands before `\\K` is part of the match for RE2, which has no such sign.
+            pattern = _patterns(recognizer)[0].regex.replace(r"\K", "")
+            flags = recognizer.global_regex_flags or 0
             self.condition = condition([(pattern, flags)])
             self._windows = windows(pattern, flags)
 
@@ -121,32 +95,33 @@ def recognizers(thresholds: Mapping[str, float]) -> list[Recognizer]:
 
     The one of telephone numbers is left out.
     """
-    found = {recognizer.supported_entities[0]: recognizer for recognizer in _predefined()}
-    found["CREDIT_CARD"] = CreditCardRecognizer(patterns=CARDS)
+    found: dict[str, Sequence[EntityRecognizer]] = {
+        recognizer.supported_entities[0]: [recognizer] for recognizer in _predefined()
+    }
+    found.update(own_recognizers())
     return [
         Recognizer(part)
         for entity, threshold in thresholds.items()
-        for part in _parts(found[entity], threshold)
+        for recognizer in found[entity]
+        for part in _parts(recognizer, threshold)
     ]
 
 
-def grouped_phones() -> list[Recognizer]:
-    """Returns the recognizers of what is grouped like a telephone number."""
-    made = PatternRecognizer(supported_entity="PHONE_NUMBER", patterns=list(GROUPED_PHONES))
+def phones() -> list[Recognizer]:
+    """Returns the recognizers of what is written or named like a telephone number."""
+    made = PatternRecognizer(supported_entity="PHONE_NUMBER", patterns=list(PHONES))
     return [Recognizer(part) for part in _parts(made, 0.0)]
 
 
 def supported_entities() -> set[str]:
-    """Returns the entities that presidio can find in English without a model."""
+    """Returns the entities that presidio can find without a model."""
     return {recognizer.supported_entities[0] for recognizer in _predefined()}
 
 
 def _predefined() -> Iterable[EntityRecognizer]:
     for _, cls in inspect.getmembers(predefined_recognizers, inspect.isclass):
         if cls.__module__.startswith(WITHOUT_MODELS):
-            recognizer: Any = cls()
-            if recognizer.supported_language == LANGUAGE:
-                yield recognizer
+            yield cast(EntityRecognizer, cls())
 
 
 WITHOUT_MODELS = (

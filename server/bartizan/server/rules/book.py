@@ -50,7 +50,8 @@ class RuleBook:
     def __init__(self, path: Path, load_own: LoadOwn, hash_key: bytes, metrics: Metrics) -> None:
         """Names the sources; reads nothing."""
         self.path = path
-        self.pool = PluginPool(guardrails())
+        self.registry = guardrails()
+        self.pool = PluginPool(self.registry)
         self.counted = Counted(metrics)
         self.unheard = NoMetrics()
         self.hash_key = hash_key
