@@ -118,7 +118,12 @@ class Stream:
         """
         tickets: deque[Future[trace_pb2.Ack]] = deque()
         for spans in batches:
-            tickets.append(self.send(spans))
+            try:
+                tickets.append(self.send(spans))
+            except BartizanError:
+                # What was acked before the stream failed is told before that.
+                yield from (ticket.result() for ticket in tickets if _is_acked(ticket))
+                raise
             while tickets and tickets[0].done():
                 yield tickets.popleft().result()
         for ticket in tickets:
@@ -258,3 +263,7 @@ class Stream:
             self._summarized = self._outbox.done
         else:
             raise Internal("The server sent a message that this client does not know.")
+
+
+def _is_acked(ticket: Future[trace_pb2.Ack]) -> bool:
+    return ticket.done() and ticket.exception() is None
