@@ -15,6 +15,7 @@ from bartizan.server.checking import rules as rules_module
 from bartizan.server.checking.rules import Inquiry
 from bartizan.server.checking.texts import check_texts
 from bartizan.server.rpc import guardrails
+from bartizan.server.rpc.guardrails import MAX_STREAM_CHARACTERS
 from bartizan.v1 import common_pb2, guardrail_pb2
 
 USER, TOOL = common_pb2.ROLE_USER, common_pb2.ROLE_TOOL_RESULT
@@ -22,6 +23,7 @@ ALLOW, DENY = common_pb2.VERDICT_ALLOW, common_pb2.VERDICT_DENY
 MODIFY = common_pb2.VERDICT_MODIFY
 OK, SKIPPED = guardrail_pb2.RULE_OUTCOME_OK, guardrail_pb2.RULE_OUTCOME_SKIPPED
 TIMED_OUT = guardrail_pb2.RULE_OUTCOME_TIMED_OUT
+MANY = 1_000
 
 
 @pytest.fixture
@@ -279,3 +281,47 @@ async def test_streams_at_once_do_not_mix(house: House) -> None:
 
     await asyncio.gather(*map(one, range(100)))
     assert not house.service._streams._taken
+
+
+async def test_a_thousand_streams_are_open_at_once(house: House) -> None:
+    opened, all_open = 0, asyncio.Event()
+
+    async def one(number: int) -> str:
+        nonlocal opened
+        async with house.stream() as call:
+            await call.write(Request(chunk=f"to mail{number}@exam"))
+            opened += 1
+            if opened == MANY:
+                all_open.set()
+            await all_open.wait()
+            await call.write(Request(chunk="ple.com and on"))
+            return (await rest(call))[0]
+
+    said = await asyncio.gather(*map(one, range(MANY)))
+    assert set(said) == {"to [MAIL] and on"}
+    assert not house.service._streams._taken
+
+
+async def test_who_stops_reading_holds_up_nobody_and_little(house: House) -> None:
+    chunk = "nothing to find here, and it goes on and on. " * 1_000
+    written = 0
+    stuck = asyncio.Event()
+
+    async def writes() -> None:
+        nonlocal written
+        while written < MAX_STREAM_CHARACTERS - len(chunk):
+            writing = asyncio.ensure_future(call.write(Request(chunk=chunk)))
+            # A neighbour comes and goes for every chunk, until a chunk is no longer taken.
+            async with house.stream() as other:
+                await other.write(Request(chunk="to a@b.com"))
+                assert (await rest(other))[0] == "to [MAIL]"
+            if not writing.done():
+                stuck.set()
+                writing.cancel()
+                return
+            written += len(chunk)
+
+    async with house.stream() as call:
+        await writes()
+        assert stuck.is_set(), "what nobody reads is not taken in without end"
+    assert (await house.check(message("to a@b.com"))).messages[0].redacted.content == "to [MAIL]"
