@@ -25,8 +25,8 @@ run: setup ## Starts the server on its embedded PostgreSQL, in .bartizan/.
 demo: setup ## Shows agents at work on a server of its own, live; leaves nothing behind.
 	$(BIN)/bartizan demo
 
-test: setup ## Runs the whole suite.
-	$(BIN)/python -m pytest
+test: setup ## Runs the whole suite, two files at a time.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## Checks style, types, import directions, the contract and the committed stubs.
 	$(BIN)/ruff format --check .

@@ -7,7 +7,6 @@ import random
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import yaml
@@ -39,7 +38,7 @@ PLANTED = (
 
 def rules() -> str:
     """Returns the default rules with a rule of many patterns beside them."""
-    document = yaml.safe_load(Path(default_rules()).read_text())
+    document = yaml.safe_load(default_rules())
     words = [{"id": f"word-{n}", "words": [f"codename-{n}"]} for n in range(PATTERNS)]
     document["rules"].append({"id": "words", "plugin": "patterns", "config": {"patterns": words}})
     return yaml.safe_dump(document)

@@ -11,9 +11,9 @@ import bartizan.client
 
 NAMES = (
     "Aborted Admin AlreadyExists AsyncBartizan Backoff Bartizan BartizanError Cancelled"
-    " Checked DeadlineExceeded Denied FailedPrecondition Internal InvalidArgument Limits NotFound"
-    " PermissionDenied ResourceExhausted Sending SessionQuery Source Span Stats Stream Tls"
-    " TraceQuery TraceView Unauthenticated Unavailable Unimplemented"
+    " Checked DeadlineExceeded Denied FailedPrecondition FindingQuery Internal InvalidArgument"
+    " Limits NotFound PermissionDenied ResourceExhausted Rules Sending SessionQuery Source Span"
+    " Stats Stream Tls TraceQuery TraceView Unauthenticated Unavailable Unimplemented"
 )
 EXTRAS = {
     "instrument.py": {"openinference"},

@@ -293,3 +293,16 @@ async def test_a_shared_plugin_is_closed_once() -> None:
     one = chain("rules: [{id: a, plugin: x}, {id: b, plugin: x}]", finder, finder)
     await one.aclose()
     assert finder.closed == 1
+
+
+async def test_a_rule_that_does_not_report_is_only_noted() -> None:
+    heard = Heard()
+    rules = "rules: [{id: quiet, plugin: x, report: false}, {id: loud, plugin: x}]"
+    one = chain(rules, Finder(), Finder(), metrics=heard)
+    judged = await one.judge(texts("a secret", "clean", "a secret"))
+    assert {index: [one.rule for one in said] for index, said in judged.decisions.items()} == {
+        0: ["loud"],
+        2: ["loud"],
+    }
+    assert judged.unreported == {0: ["quiet"], 2: ["quiet"]}
+    assert heard.findings == 1

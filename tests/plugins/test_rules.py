@@ -26,9 +26,12 @@ def test_a_redact_rule_denies_when_its_plugin_fails() -> None:
     assert not rule.denies(OnFailure.ALLOW)
 
 
-def test_the_default_rules_load_and_redact() -> None:
-    [rule] = load_rules(default_rules())
-    assert (rule.plugin, rule.verdict) == ("pii", Verdict.MODIFY)
+def test_the_default_rules_redact_what_must_not_be_stored_and_watch_the_rest() -> None:
+    rules = load_rules(default_rules())
+    enforced = {rule.plugin: rule.verdict for rule in rules if not rule.shadow}
+    assert enforced == dict.fromkeys(("pii", "secrets"), Verdict.MODIFY)
+    assert {rule.plugin for rule in rules if rule.shadow} == {"toxicity", "injection"}
+    assert all(rule.description for rule in rules)
 
 
 def test_no_rules_is_a_rule_set() -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 
 from bartizan.plugins.applicability import applicable
-from bartizan.plugins.contract import Guardrail, Text, ToolUse
+from bartizan.plugins.contract import Finding, Guardrail, Text, ToolUse
 from bartizan.plugins.judgement import (
     ASK_ALL,
     NOTHING_SAID,
@@ -15,9 +16,10 @@ from bartizan.plugins.judgement import (
     Judgement,
     NoMetrics,
 )
+from bartizan.plugins.redact import Vault
 from bartizan.plugins.registry import Registry
 from bartizan.plugins.rules import Rule, RuleSet, Stage
-from bartizan.plugins.runner import Outcome, RuleRunner
+from bartizan.plugins.runner import Found, Outcome, RuleRunner
 from bartizan.plugins.said import Said
 from bartizan.plugins.starting import start
 
@@ -36,6 +38,7 @@ class Chain:
         plugins: Mapping[str, Guardrail],
         *,
         hash_key: bytes,
+        vault: Vault | None = None,
         clock: Callable[[], float] = time.monotonic,
         metrics: ChainMetrics | None = None,
     ) -> None:
@@ -49,6 +52,7 @@ class Chain:
         ]
         self._plugins = list({id(plugin): plugin for plugin in plugins.values()}.values())
         self._hash_key = hash_key
+        self._vault = vault
         self.looks_at_context = any(rule.looks_at_context for rule in rules)
         self.looks_at_groups = any(
             getattr(plugin, "needs_group", False) for plugin in self._plugins
@@ -56,8 +60,14 @@ class Chain:
 
     async def start(self) -> None:
         """Lets every plugin load what it needs. Raises ConfigError if a package is missing."""
-        one_each = {id(runner.plugin): runner for runner in self._runners}.values()
-        await asyncio.gather(*(start(runner.plugin, runner.rule) for runner in one_each))
+        named = {
+            id(runner.plugin): (
+                runner.plugin,
+                f"guardrail '{runner.rule.plugin}' of rule '{runner.rule.id}'",
+            )
+            for runner in self._runners
+        }
+        await asyncio.gather(*(start(plugin, what) for plugin, what in named.values()))
 
     async def judge(
         self,
@@ -85,7 +95,7 @@ class Chain:
         self, texts: Sequence[Text], contexts: Sequence[Context] | None, ask: Ask
     ) -> Judgement:
         ran = await self._run(texts, contexts, ask)
-        said = Said(texts, self._hash_key)
+        said = Said(texts, self._hash_key, self._vault)
         for rule in self._rules:
             if ask.rules and rule.id not in ask.rules:
                 continue
@@ -123,32 +133,43 @@ class Chain:
     def _combined(self, rule: Rule, indexes: Sequence[int], ran: Ran, ask: Ask) -> Outcome:
         outcome = combine(rule, indexes, ran)
         if outcome.failure is not None:
-            self._metrics.failed(rule.id, outcome.failure, len(indexes))
-        elif outcome.found and ask.counts:
+            self._metrics.failed(rule.id, outcome.failure, len(outcome.unjudged or ()))
+        if outcome.found and ask.counts:
             findings = sum(map(len, outcome.found.values()))
             self._metrics.found(rule.id, rule.action, rule.shadow, findings)
         return outcome
 
 
 def combine(rule: Rule, indexes: Sequence[int], ran: Ran) -> Outcome:
-    """Returns what a combination makes of what its members found; it fails with one of them."""
+    """Returns what a combination makes of what its members found.
+
+    It fails with one of them where what that would have said matters.
+    """
     assert rule.when is not None
     members = {name: ran[name] for name in rule.when.rules() if name in ran}
-    failure = next((out.failure for _, out in members.values() if out.failure is not None), None)
-    by_member = {
-        name: {at[position]: findings for position, findings in out.found.items()}
-        for name, (at, out) in members.items()
-    }
+    by_member = {name: _said(*member) for name, member in members.items()}
     somewhere: set[int] = set().union(*by_member.values())
-    found = {}
+    found: Found = {}
+    unjudged = []
     for position, index in enumerate(indexes):
         if index not in somewhere:
             continue
-        here = {name: found_at[index] for name, found_at in by_member.items() if index in found_at}
-        _, findings = rule.when.holds(here)
+        held, findings = rule.when.holds(
+            {name: said[index] for name, said in by_member.items() if index in said}
+        )
+        if held is None:
+            unjudged.append(position)
         if kept := [one for one in findings if one.score >= rule.threshold]:
             found[position] = kept
-    return Outcome(found, failure)
+    failures = (out.failure for _, out in members.values() if out.failure is not None)
+    return Outcome(found, next(failures) if unjudged else None, unjudged=unjudged)
+
+
+def _said(at: Sequence[int], outcome: Outcome) -> Mapping[int, Sequence[Finding] | None]:
+    """Returns by index of the text what a member found; None where it could not say."""
+    if outcome.failure is not None:
+        return dict.fromkeys(at)
+    return {at[position]: findings for position, findings in outcome.found.items()}
 
 
 def build_chain(
@@ -211,4 +232,12 @@ def _spread(judgement: Judgement, copies: list[list[int]] | None) -> Judgement:
     decisions = {i: said for at, said in judgement.decisions.items() for i in copies[at]}
     replacements = {i: value for at, value in judgement.replacements.items() for i in copies[at]}
     spans = {i: left_out for at, left_out in judgement.spans.items() for i in copies[at]}
-    return Judgement(decisions, replacements, judgement.complete, spans, judgement.reports)
+    deferred = {i: rules for at, rules in judgement.deferred.items() for i in copies[at]}
+    return replace(
+        judgement,
+        decisions=decisions,
+        replacements=replacements,
+        spans=spans,
+        deferred=deferred,
+        unreported={i: rules for at, rules in judgement.unreported.items() for i in copies[at]},
+    )

@@ -11,8 +11,8 @@ from bartizan.plugins.contract import Finding
 MAX_DEPTH = 8
 MAX_LEAVES = 64
 
-FoundBy = Mapping[str, Sequence[Finding]]
-"""By the id of a rule, what it found in the text."""
+FoundBy = Mapping[str, Sequence[Finding] | None]
+"""By the id of a rule, what it found in the text; None if it could not say."""
 
 
 class Condition(PluginConfig):
@@ -71,21 +71,29 @@ class Condition(PluginConfig):
             return False
         return bool(self.rule) or any(part.finds() for part in self._parts())
 
-    def holds(self, found_by: FoundBy) -> tuple[bool, list[Finding]]:
+    def holds(self, found_by: FoundBy) -> tuple[bool | None, list[Finding]]:
         """Returns whether it holds, and the findings that make it so.
 
-        What holds because something is not there has none.
+        What holds because something is not there has none. None says that the answer depends on a
+        rule that could not say.
         """
         if self.rule:
-            found = [one for one in found_by.get(self.rule, ()) if self._counts(one)]
-            return bool(found), found
+            return self._found(found_by.get(self.rule, ()))
         if self.not_ is not None:
-            return not self.not_.holds(found_by)[0], []
+            held, _ = self.not_.holds(found_by)
+            return (None if held is None else not held), []
         told = [part.holds(found_by) for part in self._parts()]
-        quantified = all if self.all_ else any
-        if not quantified(held for held, _ in told):
-            return False, []
-        return True, [one for held, found in told if held for one in found]
+        held = _quantified([held for held, _ in told], decisive=not self.all_)
+        if not held:
+            return held, []
+        found = (one for part_holds, part in told if part_holds for one in part)
+        return True, list(dict.fromkeys(found))
+
+    def _found(self, findings: Sequence[Finding] | None) -> tuple[bool | None, list[Finding]]:
+        if findings is None:
+            return None, []
+        found = [one for one in findings if self._counts(one)]
+        return bool(found), found
 
     def _counts(self, found: Finding) -> bool:
         prefix = self.category
@@ -94,3 +102,10 @@ class Condition(PluginConfig):
 
     def _parts(self) -> tuple["Condition", ...]:
         return (*self.all_, *self.any_, *((self.not_,) if self.not_ is not None else ()))
+
+
+def _quantified(parts: Sequence[bool | None], *, decisive: bool) -> bool | None:
+    """Returns what all (one False decides) or any (one True decides) of the parts come to."""
+    if decisive in parts:
+        return decisive
+    return None if None in parts else not decisive

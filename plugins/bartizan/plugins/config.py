@@ -23,9 +23,11 @@ class PluginConfig(BaseModel):
     Attributes:
         operator_keys: keys by which the server reads files, names secrets or calls hosts. Only the
             server's own rules file may set them, and no rule that comes over the network.
+        secret_keys: keys whose values are secrets: stored encrypted, and never shown again.
     """
 
     operator_keys: ClassVar[frozenset[str]] = frozenset()
+    secret_keys: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -65,7 +67,7 @@ def _sentence(model: type[BaseModel], problem: ErrorDetails) -> str:
         return f"'{path}' is not a known key{nearest(str(key), _keys_at(model, parents))}"
     if problem["type"] == "missing":
         return f"'{path}' is required"
-    message = problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
     return f"'{path}': {message}" if path else message
 
 

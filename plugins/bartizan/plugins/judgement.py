@@ -97,6 +97,7 @@ class Judgement:
             withheld as a whole may have none.
         reports: one for each rule that was asked, in the order of the rules.
         deferred: by index of the text, ids of the rules that are to look again after the write.
+        unreported: by index of the text, ids of the rules that found something and do not report.
     """
 
     decisions: Mapping[int, Sequence[Ruled]] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Judgement:
     spans: Mapping[int, Sequence[Span]] = field(default_factory=dict)
     reports: Sequence[Report] = ()
     deferred: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    unreported: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 NOTHING_SAID = Judgement()

@@ -4,9 +4,12 @@ import hashlib
 import hmac
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 from urllib.parse import quote as percent_encoded
 
+from bartizan.plugins.errors import BartizanError
 from bartizan.plugins.rules import Redaction
 from bartizan.plugins.structure import Piece, pieces
 from bartizan.plugins.unescaped import Unescaped, has_escapes
@@ -17,7 +20,12 @@ WITHHELD = "[WITHHELD]"
 HASH_DIGITS = 16
 """64 bits: among a billion different values of one kind a chance collision is unlikely (3 %)."""
 
-STRENGTH = {Redaction.HASH: 0, Redaction.MASK: 1, Redaction.DROP: 2}
+STRENGTH = {
+    Redaction.PSEUDONYM: 0,
+    Redaction.HASH: 1,
+    Redaction.MASK: 2,
+    Redaction.DROP: 3,
+}
 """Where spans overlap, what says least wins."""
 
 
@@ -32,16 +40,24 @@ class Span:
     redaction: Redaction
 
 
-def redact(value: str, spans: Iterable[Span], key: bytes) -> str:
+class Vault(Protocol):
+    """Makes tokens that can be turned back; see `bartizan.plugins.pseudonyms`."""
+
+    def token(self, found: str, category: str) -> str:
+        """Returns what stands for a found text; raises BartizanError for one of no fit size."""
+        ...
+
+
+def redact(value: str, spans: Iterable[Span], key: bytes, vault: Vault | None = None) -> str:
     """Returns `value` without the text of any span; JSON stays JSON, a URL a URL.
 
     Overlapping spans go as one, under the category of the one with the highest score, then the
-    longest. `key` keys the hashes.
+    longest. `key` keys the hashes, `vault` makes pseudonyms; what it cannot take is masked.
     """
     parts: list[str] = []
     at = 0
     for span, quote, in_authority in _fitted(value, list(_merged(spans))):
-        mask = _replacement(value[span.start : span.end], span, key)
+        mask = _replacement(value[span.start : span.end], span, key, vault)
         if in_authority:
             mask = percent_encoded(mask, safe="")
         parts += value[at : span.start], quote, mask, quote
@@ -100,11 +116,14 @@ def _union(one: Span, other: Span) -> Span:
     return Span(one.start, end, winner.category, winner.score, strongest)
 
 
-def _replacement(found: str, span: Span, key: bytes) -> str:
+def _replacement(found: str, span: Span, key: bytes, vault: Vault | None) -> str:
     if span.redaction is Redaction.DROP:
         return ""
     label = span.category.rpartition(".")[2].upper()
-    if span.redaction is Redaction.HASH:
+    if span.redaction in (Redaction.HASH, Redaction.PSEUDONYM):
         read = Unescaped(found).text if has_escapes(found) else found
-        return f"[{label}:{joinable_hash(read, span.category, key)}]"
+        if span.redaction is Redaction.HASH:
+            return f"[{label}:{joinable_hash(read, span.category, key)}]"
+        with suppress(BartizanError):
+            return vault.token(read, span.category) if vault is not None else f"[{label}]"
     return f"[{label}]"

@@ -26,6 +26,8 @@ class Redaction(StrEnum):
     MASK = "mask"
     HASH = "hash"
     DROP = "drop"
+    PSEUDONYM = "pseudonym"
+    """A token that who may reveal it can turn back."""
 
 
 class Stage(StrEnum):
@@ -114,6 +116,9 @@ class Rule(PluginConfig):
     on_error: OnFailure | None = Field(
         None, description="What if the guardrail fails. Default: deny for redact, else allow."
     )
+    report: bool = Field(
+        True, description="Off: what it finds is told nobody, and only serves `when` and `after`."
+    )
     max_concurrency: int = Field(8, ge=1, le=1_024, description="How many calls may run at once.")
 
     @model_validator(mode="after")
@@ -149,6 +154,11 @@ class Rule(PluginConfig):
             return self.action is Action.REDACT
         return choice == OnFailure.DENY
 
+    @property
+    def uses_pseudonyms(self) -> bool:
+        """True if something that it finds may be turned back."""
+        return Redaction.PSEUDONYM in (self.redaction, *self.redaction_by_category.values())
+
     def redaction_of(self, category: str) -> Redaction:
         """Returns the redaction for a category: the longest dotted prefix that is listed wins."""
         while category:
@@ -168,6 +178,13 @@ class Rule(PluginConfig):
         document = json.dumps(self.document, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(document.encode()).hexdigest()[:VERSION_DIGITS]
 
+    def changed(self, **values: Any) -> "Rule":
+        """Returns a rule with other values that goes by the version of this one.
+
+        What it finds is told of the rule as it is written.
+        """
+        return self.model_copy(update={**values, "version": self.version})
+
 
 def _problems(rule: Rule) -> Iterator[str]:
     if bool(rule.plugin) == (rule.when is not None):
@@ -177,6 +194,8 @@ def _problems(rule: Rule) -> Iterator[str]:
     if rule.when is not None and not rule.when.finds():
         yield "'when' holds only by what is not found, so that there is nothing to act on"
     acts = rule.action is not Action.FLAG
+    if acts and not rule.report:
+        yield f"a rule that can {rule.action} has to report it"
     if rule.stage is Stage.DEFERRED and acts:
         yield f"a deferred rule can only flag: it runs after the write, too late to {rule.action}"
     if rule.stage is Stage.DEFERRED and rule.when is not None:
@@ -210,12 +229,19 @@ class RuleSet:
 
     def check(self, where: str = "rules") -> Self:
         """Returns the set; raises ConfigError if two share an id or one names a rule in vain."""
-        by_id = self.check_ids(where)
-        for rule in self.rules:
-            for name in rule.named_rules():
-                if (problem := _wrong(by_id.get(name), name, by_id)) is not None:
-                    raise ConfigError("UNKNOWN_RULE", f"{where}: rule '{rule.id}' {problem}")
+        self.check_ids(where)
+        for problem in self.unresolved().values():
+            raise ConfigError("UNKNOWN_RULE", f"{where}: {problem}")
         return self
+
+    def unresolved(self) -> dict[str, str]:
+        """Returns by id what is wrong with the rules that name another one in vain."""
+        return {
+            rule.id: f"rule '{rule.id}' {problem}"
+            for rule in self.rules
+            for name in rule.named_rules()
+            if (problem := _wrong(self.by_id.get(name), name, self.by_id)) is not None
+        }
 
     @cached_property
     def by_id(self) -> dict[str, Rule]:
@@ -255,7 +281,7 @@ def load_rules(text: str, where: str = "rules") -> RuleSet:
 def _wrong(member: Rule | None, name: str, known: Iterable[str]) -> str | None:
     """Returns what is wrong with a rule that another one depends on; None if nothing is."""
     if member is None:
-        return f"names a rule '{name}', which is not there{nearest(name, known)}"
+        return f"names a rule '{name}', which is not in force{nearest(name, known)}"
     if member.when is not None or member.stage is not Stage.INLINE:
         return f"names the rule '{name}', which is not an inline rule with a plugin"
     return None
@@ -264,6 +290,8 @@ def _wrong(member: Rule | None, name: str, known: Iterable[str]) -> str | None:
 def _yaml(text: str, where: str) -> object:
     try:
         return yaml.safe_load(text) or {}
+    except RecursionError:
+        raise ConfigError("INVALID_YAML", f"{where}: nested too deeply") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""

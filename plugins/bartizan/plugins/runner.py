@@ -26,11 +26,16 @@ class FaultyFinding(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rule found, by index of the text, or why it could not say; and how long it took."""
+    """What a rule found, by index of the text, or why it could not say; and how long it took.
+
+    Attributes:
+        unjudged: the indexes that the failure is about; None is all of them.
+    """
 
     found: Found
     failure: Failure | None = None
     seconds: float = 0.0
+    unjudged: Sequence[int] | None = None
 
 
 class RuleRunner:
@@ -106,7 +111,7 @@ class RuleRunner:
             self._metrics.circuit(self.rule.id, False)
         self._breaker.succeeded()
         self._metrics.judged(self.rule.id, texts, seconds)
-        if found and counts:
+        if found and counts and self.rule.report:
             findings = sum(map(len, found.values()))
             self._metrics.found(self.rule.id, self.rule.action, self.rule.shadow, findings)
 

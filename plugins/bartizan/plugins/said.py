@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from bartizan.plugins.contract import Finding, Text
 from bartizan.plugins.decision import Action, Verdict
 from bartizan.plugins.judgement import Failure, Judgement, Report, Ruled
-from bartizan.plugins.redact import WITHHELD, Span, redact
+from bartizan.plugins.redact import WITHHELD, Span, Vault, redact
 from bartizan.plugins.rules import OnTimeout, Rule
 from bartizan.plugins.runner import Outcome
 
@@ -15,13 +15,15 @@ WITHHELD_CATEGORY = "chain.withheld"
 class Said:
     """What has been said so far."""
 
-    def __init__(self, texts: Sequence[Text], hash_key: bytes) -> None:
+    def __init__(self, texts: Sequence[Text], hash_key: bytes, vault: Vault | None = None) -> None:
         self._texts = texts
+        self._vault = vault
         self._hash_key = hash_key
         self._decisions: dict[int, list[Ruled]] = {}
         self._spans: dict[int, list[Span]] = {}
         self._withheld: set[int] = set()
         self._deferred: dict[int, list[str]] = {}
+        self._unreported: dict[int, list[str]] = {}
         self._reports: list[Report] = []
 
     def add(self, rule: Rule, indexes: Sequence[int], outcome: Outcome) -> None:
@@ -32,7 +34,12 @@ class Said:
             )
         )
         if outcome.failure is not None:
-            self._add_failure(rule, indexes, outcome.failure)
+            unjudged = range(len(indexes)) if outcome.unjudged is None else outcome.unjudged
+            self._add_failure(rule, [indexes[at] for at in unjudged], outcome.failure)
+        if not rule.report:
+            for position in outcome.found:
+                self._unreported.setdefault(indexes[position], []).append(rule.id)
+            return
         redacts = rule.action is Action.REDACT and not rule.shadow
         for position, findings in outcome.found.items():
             index = indexes[position]
@@ -45,21 +52,28 @@ class Said:
         replacements = {}
         for index, spans in self._spans.items():
             value = self._texts[index].value
-            redacted = redact(value, spans, self._hash_key)
+            redacted = redact(value, spans, self._hash_key, self._vault)
             if redacted != value:
                 replacements[index] = redacted
         replacements.update(dict.fromkeys(self._withheld, WITHHELD))
         complete = not any(report.failure for report in self._reports)
         return Judgement(
-            self._decisions, replacements, complete, self._spans, self._reports, self._deferred
+            self._decisions,
+            replacements,
+            complete,
+            self._spans,
+            self._reports,
+            self._deferred,
+            self._unreported,
         )
 
     def _add_failure(self, rule: Rule, indexes: Sequence[int], failure: Failure) -> None:
         in_time = failure is not Failure.TIMEOUT
-        if not in_time and rule.on_timeout is OnTimeout.DEFER:
+        # A rule that was suspended may have been too slow too often: it gets its time later.
+        if rule.on_timeout is OnTimeout.DEFER and failure is not Failure.ERROR:
             for index in indexes:
                 self._deferred.setdefault(index, []).append(rule.id)
-        elif rule.denies(rule.on_error if in_time else rule.on_timeout):
+        if rule.denies(rule.on_error if in_time else rule.on_timeout):
             self._deny(rule, indexes, failure)
 
     def _deny(self, rule: Rule, indexes: Sequence[int], failure: Failure) -> None:

@@ -40,6 +40,8 @@ class _ScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scope.ValueType
     """Manage projects and keys."""
     SCOPE_RULES: _Scope.ValueType  # 5
     """Write, try and pause guardrail rules, and label what they found."""
+    SCOPE_REVEAL: _Scope.ValueType  # 6
+    """Turn pseudonyms back into what they stand for."""
 
 class Scope(_Scope, metaclass=_ScopeEnumTypeWrapper):
     """What a key may do."""
@@ -56,6 +58,8 @@ SCOPE_ADMIN: Scope.ValueType  # 4
 """Manage projects and keys."""
 SCOPE_RULES: Scope.ValueType  # 5
 """Write, try and pause guardrail rules, and label what they found."""
+SCOPE_REVEAL: Scope.ValueType  # 6
+"""Turn pseudonyms back into what they stand for."""
 Global___Scope: _TypeAlias = Scope  # noqa: Y015
 
 @_typing.final

@@ -1630,3 +1630,85 @@ class LabelFindingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LabelFindingResponse: _TypeAlias = LabelFindingResponse  # noqa: Y015
+
+@_typing.final
+class RevealPseudonymsRequest(_message.Message):
+    """Asks what pseudonyms stand for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """organizations/{organization}/projects/{project}; the key's own when empty."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 100 tokens such as "[EMAIL_ADDRESS:v1.ABC…]"."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        tokens: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevealPseudonymsRequest: _TypeAlias = RevealPseudonymsRequest  # noqa: Y015
+
+@_typing.final
+class RevealPseudonymsResponse(_message.Message):
+    """What they stand for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PSEUDONYMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pseudonyms(self) -> _containers.RepeatedCompositeFieldContainer[Global___RevealedPseudonym]:
+        """One for each token, in their order."""
+
+    def __init__(
+        self,
+        *,
+        pseudonyms: _abc.Iterable[Global___RevealedPseudonym] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pseudonyms", b"pseudonyms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevealPseudonymsResponse: _TypeAlias = RevealPseudonymsResponse  # noqa: Y015
+
+@_typing.final
+class RevealedPseudonym(_message.Message):
+    """What one token stands for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    READABLE_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The token."""
+    text: _builtins.str
+    """The text. Empty if this project's vault cannot read the token."""
+    readable: _builtins.bool
+    """False if this project's vault cannot read the token."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        text: _builtins.str = ...,
+        readable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["readable", b"readable", "text", b"text", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevealedPseudonym: _TypeAlias = RevealedPseudonym  # noqa: Y015

@@ -108,6 +108,11 @@ class GuardrailServiceStub(object):
                 request_serializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingRequest.SerializeToString,
                 response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingResponse.FromString,
                 _registered_method=True)
+        self.RevealPseudonyms = channel.unary_unary(
+                '/bartizan.v1.GuardrailService/RevealPseudonyms',
+                request_serializer=bartizan_dot_v1_dot_guardrail__pb2.RevealPseudonymsRequest.SerializeToString,
+                response_deserializer=bartizan_dot_v1_dot_guardrail__pb2.RevealPseudonymsResponse.FromString,
+                _registered_method=True)
 
 
 class GuardrailServiceServicer(object):
@@ -226,6 +231,14 @@ class GuardrailServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RevealPseudonyms(self, request, context):
+        """Turns pseudonyms of the project back into what they stand for. Each call is logged, with the key
+        that made it and without a text. Scope: reveal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GuardrailServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -298,6 +311,11 @@ def add_GuardrailServiceServicer_to_server(servicer, server):
                     servicer.LabelFinding,
                     request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingRequest.FromString,
                     response_serializer=bartizan_dot_v1_dot_guardrail__pb2.LabelFindingResponse.SerializeToString,
+            ),
+            'RevealPseudonyms': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevealPseudonyms,
+                    request_deserializer=bartizan_dot_v1_dot_guardrail__pb2.RevealPseudonymsRequest.FromString,
+                    response_serializer=bartizan_dot_v1_dot_guardrail__pb2.RevealPseudonymsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -682,6 +700,33 @@ class GuardrailService(object):
             '/bartizan.v1.GuardrailService/LabelFinding',
             bartizan_dot_v1_dot_guardrail__pb2.LabelFindingRequest.SerializeToString,
             bartizan_dot_v1_dot_guardrail__pb2.LabelFindingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevealPseudonyms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/bartizan.v1.GuardrailService/RevealPseudonyms',
+            bartizan_dot_v1_dot_guardrail__pb2.RevealPseudonymsRequest.SerializeToString,
+            bartizan_dot_v1_dot_guardrail__pb2.RevealPseudonymsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -87,6 +87,10 @@ class GuardrailServiceStub:
     """Says whether a finding is right, in the judgement of a person; the last word counts. Backtests
     estimate false alarms by it. Scope: rules.
     """
+    RevealPseudonyms: _grpc.UnaryUnaryMultiCallable[_guardrail_pb2.RevealPseudonymsRequest, _guardrail_pb2.RevealPseudonymsResponse]
+    """Turns pseudonyms of the project back into what they stand for. Each call is logged, with the key
+    that made it and without a text. Scope: reveal.
+    """
 
 @_typing.type_check_only
 class GuardrailServiceAsyncStub(GuardrailServiceStub):
@@ -143,6 +147,10 @@ class GuardrailServiceAsyncStub(GuardrailServiceStub):
     LabelFinding: _aio.UnaryUnaryMultiCallable[_guardrail_pb2.LabelFindingRequest, _guardrail_pb2.LabelFindingResponse]  # type: ignore[assignment]
     """Says whether a finding is right, in the judgement of a person; the last word counts. Backtests
     estimate false alarms by it. Scope: rules.
+    """
+    RevealPseudonyms: _aio.UnaryUnaryMultiCallable[_guardrail_pb2.RevealPseudonymsRequest, _guardrail_pb2.RevealPseudonymsResponse]  # type: ignore[assignment]
+    """Turns pseudonyms of the project back into what they stand for. Each call is logged, with the key
+    that made it and without a text. Scope: reveal.
     """
 
 class GuardrailServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -281,6 +289,16 @@ class GuardrailServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_guardrail_pb2.LabelFindingResponse, _abc.Awaitable[_guardrail_pb2.LabelFindingResponse]]:
         """Says whether a finding is right, in the judgement of a person; the last word counts. Backtests
         estimate false alarms by it. Scope: rules.
+        """
+
+    @_abc_1.abstractmethod
+    def RevealPseudonyms(
+        self,
+        request: _guardrail_pb2.RevealPseudonymsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_guardrail_pb2.RevealPseudonymsResponse, _abc.Awaitable[_guardrail_pb2.RevealPseudonymsResponse]]:
+        """Turns pseudonyms of the project back into what they stand for. Each call is logged, with the key
+        that made it and without a text. Scope: reveal.
         """
 
 def add_GuardrailServiceServicer_to_server(servicer: GuardrailServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

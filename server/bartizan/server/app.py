@@ -14,6 +14,8 @@ from typing import NamedTuple
 import structlog
 from prometheus_client import CollectorRegistry
 
+from bartizan.plugins.errors import ConfigError
+from bartizan.plugins.pseudonyms import MIN_KEY_BYTES
 from bartizan.server.auth import REFRESH_INTERVAL_S, Anonymous, Keys
 from bartizan.server.config import Settings
 from bartizan.server.ingest.encode import Encoder
@@ -160,6 +162,7 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
         partial(guardrail_rules.newer, engine),
         process.secrets["redaction_hash"],
         metrics,
+        _vault_key(settings),
     )
     stack.push_async_callback(rules.aclose)
     await rules.start()
@@ -264,6 +267,22 @@ async def _until(stop: asyncio.Event, *tasks: "asyncio.Task[None]") -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _vault_key(settings: Settings) -> bytes | None:
+    """Returns the key of the vault, if there is one; raises ConfigError if it cannot be used."""
+    file = settings.vault_key_file
+    if file is None:
+        return None
+    try:
+        key = file.read_bytes()
+    except OSError as error:
+        raise ConfigError("BAD_VAULT_KEY", f"vault_key_file: {file}: {error.strerror}") from None
+    if len(key) < MIN_KEY_BYTES:
+        raise ConfigError(
+            "BAD_VAULT_KEY", f"vault_key_file: {file} has less than {MIN_KEY_BYTES} bytes"
+        )
+    return key
 
 
 def _tls(settings: Settings) -> Tls | None:

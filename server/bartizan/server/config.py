@@ -162,6 +162,10 @@ class Settings(BaseSettings):
     http_listen: Listen = Field(Address("127.0.0.1", 8080), description="The HTTP door.")
     workers: int = Field(1, ge=1, le=256, description="Server processes on one port.")
     rules: Path | None = Field(None, description="The rules file; without it the packaged one.")
+    vault_key_file: Path | None = Field(
+        None,
+        description="At least 32 random bytes, for pseudonyms. Lost, they stand for nothing more.",
+    )
     bootstrap_key_file: Path | None = Field(
         None, description="Gets the key of the first project, mode 0600."
     )
@@ -186,7 +190,14 @@ class Settings(BaseSettings):
         """Takes only what the caller gives; the other sources are read where they are merged."""
         return (init_settings,)
 
-    @field_validator("data_dir", "rules", "bootstrap_key_file", "database_url_file", mode="after")
+    @field_validator(
+        "data_dir",
+        "rules",
+        "bootstrap_key_file",
+        "database_url_file",
+        "vault_key_file",
+        mode="after",
+    )
     @classmethod
     def _expand(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value is not None else None

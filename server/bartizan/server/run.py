@@ -1,6 +1,7 @@
 """`bartizan serve`: the database, the first project, and one server process or several."""
 
 import asyncio
+import contextlib
 import importlib
 import signal
 import sys
@@ -54,7 +55,7 @@ def configure_logs(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     stop = stop_on_signals()
     # What takes longest to load is loaded while the database starts.
-    loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "presidio_analyzer"))
+    loading = asyncio.create_task(asyncio.to_thread(_preload, settings))
     async with _database(settings) as url:
         process = await _prepare(settings, url)
         await loading
@@ -65,6 +66,15 @@ async def _run(settings: Settings) -> None:
             announce(settings, ports)
 
         await (serve if settings.workers == 1 else supervise)(process, stop, ready)
+
+
+def _preload(settings: Settings) -> None:
+    """Imports what the rules will need, by a guess: a wrong one costs some time."""
+    if settings.workers > 1:
+        return
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if settings.rules is None or "pii" in settings.rules.read_text(encoding="utf-8"):
+            importlib.import_module("presidio_analyzer")
 
 
 def stop_on_signals() -> asyncio.Event:

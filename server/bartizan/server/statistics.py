@@ -26,7 +26,10 @@ def wilson(hits: int, total: int, z: float = Z_95) -> Interval:
     scale = 1 + z * z / total
     middle = (share + z * z / (2 * total)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+    # At the ends it is exact, and the roots of above are not.
+    lower = max(0.0, middle - half) if hits else 0.0
+    upper = min(1.0, middle + half) if hits < total else 1.0
+    return Interval(share, lower, upper)
 
 
 def quantile(sorted_values: list[float], share: float) -> float:

@@ -10,8 +10,16 @@ from typing import Any
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from tests.client.fake_ingest import STOP_S, FakeIngest, check_key, fail
+from tests.server.cli.fake_rules import FakeRules
 
-from bartizan.v1 import admin_pb2, admin_pb2_grpc, common_pb2, trace_pb2, trace_pb2_grpc
+from bartizan.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    common_pb2,
+    guardrail_pb2_grpc,
+    trace_pb2,
+    trace_pb2_grpc,
+)
 
 PROJECT = "organizations/default/projects/default"
 
@@ -185,6 +193,7 @@ class FakeServer:
         self.ingest = FakeIngest()
         self.traces = FakeTraces(self.ingest)
         self.admin = FakeAdmin()  # type: ignore[abstract] # no command calls the other methods
+        self.rules = FakeRules()  # type: ignore[abstract] # likewise
         self.otlp: list[Any] = []
         self.refused_export: int | None = None
         """The number of the one request that is refused."""
@@ -197,6 +206,7 @@ class FakeServer:
         trace_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
         trace_pb2_grpc.add_TraceServiceServicer_to_server(self.traces, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(self.admin, server)
+        guardrail_pb2_grpc.add_GuardrailServiceServicer_to_server(self.rules, server)
         export = grpc.unary_unary_rpc_method_handler(
             self._export,
             request_deserializer=trace_service_pb2.ExportTraceServiceRequest.FromString,

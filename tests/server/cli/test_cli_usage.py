@@ -9,7 +9,7 @@ from tests.server.cli.conftest import Command
 
 COMMANDS = (
     "serve", "login", "logout", "profiles", "send", "tail", "traces", "trace", "sessions", "export",
-    "doctor", "version", "keys", "projects",
+    "check", "apply", "rules", "findings", "label", "doctor", "version", "keys", "projects",
 )  # fmt: skip
 
 

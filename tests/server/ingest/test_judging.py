@@ -29,7 +29,7 @@ class Censor:
         self.shown: list[Text] = []
         self.contexts: Sequence[Context] | None = None
         self.ever: set[str] = set()
-        self.late = ""
+        self.late = self.unreported = ""
 
     async def judge(
         self, texts: Sequence[Text], contexts: Sequence[Context] | None = None
@@ -45,6 +45,7 @@ class Censor:
             dict.fromkeys(hits, "[X]"),
             self.complete,
             deferred={index: [self.late] for index in hits if self.late},
+            unreported={index: [self.unreported] for index in hits if self.unreported},
         )
 
     @property
@@ -167,6 +168,15 @@ def test_spans_are_marked_for_deferred_rules() -> None:
     batch = batch_of(span_with(), span_with(user_id="bad user"))
     judge(rules, batch)
     assert batch.deferred == {0: {"all"}, 1: {"all", "second"}}
+
+
+def test_what_is_not_reported_still_asks_for_a_second_look() -> None:
+    rules = Censor()
+    rules.deferred = [Rule(id="second", plugin="p", stage="deferred", after=("first",))]
+    rules.unreported = "first"
+    batch = batch_of(span_with(), span_with(user_id="bad user"))
+    judge(rules, batch)
+    assert batch.deferred == {1: {"second"}}
 
 
 def test_what_a_rule_had_no_time_for_is_marked() -> None:

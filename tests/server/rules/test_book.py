@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from bartizan.plugins.contract import Role, Text
-from bartizan.plugins.errors import ConfigError
+from bartizan.plugins.errors import ConfigError, InvalidArgument
 from bartizan.plugins.judgement import Ask, Context
 from bartizan.plugins.rules import Rule
 from bartizan.server.metrics import Metrics
@@ -38,11 +38,12 @@ def rules(
 class House:
     """Rules from a file, and their metrics."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vault_key: bytes | None = None) -> None:
         self.path = path
         self.registry = CollectorRegistry()
         self.own: list[StoredRule] = []
-        self.book = RuleBook(path, self.load_own, b"key", Metrics(self.registry))
+        metrics = Metrics(self.registry)
+        self.book = RuleBook(path, self.load_own, b"key", metrics, vault_key)
 
     async def load_own(self, revision: int) -> list[StoredRule] | None:
         newest = max((one.revision for one in self.own), default=0)
@@ -230,3 +231,31 @@ async def test_rules_share_plugins_and_let_them_go(house: House) -> None:
     await house.book.pool.give_back(Rule(id="again", plugin="pii"))
     with pytest.raises(KeyError):
         await house.book.pool.give_back(Rule(id="again", plugin="pii"))
+
+
+async def test_pseudonyms_can_be_turned_back_in_their_project_alone(tmp_path: Path) -> None:
+    house = House(tmp_path / "rules.yaml", vault_key=bytes(range(32)))
+    house.write("")
+    await house.book.start()
+    for project_id in (1, 2):
+        await house.keep(project_id, "cards", plugin="pii", action="redact", redaction="pseudonym")
+    (_, first), (_, second) = await house.judged(1), await house.judged(2)
+    token = first.removeprefix("My card is ").removesuffix(".")
+    vaults = house.book.vault(1), house.book.vault(2)
+    assert vaults[0] is not None
+    assert vaults[1] is not None
+    assert vaults[0].reveal(token) == "4111 1111 1111 1111"
+    assert first != second
+    with pytest.raises(InvalidArgument):
+        vaults[1].reveal(token)
+    await house.book.aclose()
+
+
+async def test_without_a_vault_there_are_no_pseudonyms(house: House) -> None:
+    await house.book.start()
+    await house.keep(1, "cards", plugin="pii", action="redact", redaction="pseudonym")
+    assert "vault_key_file" in house.book.problems(1)["cards"]
+    assert (await house.judged())[1] == "[WITHHELD]"
+    house.write("rules: [{id: cards, plugin: pii, action: redact, redaction: pseudonym}]")
+    await house.book.poll_file()
+    assert house.metric("rules_reload_failed") == 1

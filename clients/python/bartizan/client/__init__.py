@@ -35,13 +35,16 @@ if TYPE_CHECKING:
     from bartizan.client._aio import AsyncBartizan
     from bartizan.client._calls.admin import Admin
     from bartizan.client._calls.outbox import Limits
-    from bartizan.client._calls.query import SessionQuery, TraceQuery
+    from bartizan.client._calls.query import FindingQuery, SessionQuery, TraceQuery
+    from bartizan.client._calls.rules import Rules
     from bartizan.client._calls.stream import Stream
 
 _LATER = {
     "Admin": "_calls.admin",
     "AsyncBartizan": "_aio",
+    "FindingQuery": "_calls.query",
     "Limits": "_calls.outbox",
+    "Rules": "_calls.rules",
     "SessionQuery": "_calls.query",
     "Stream": "_calls.stream",
     "TraceQuery": "_calls.query",
@@ -61,12 +64,14 @@ __all__ = [
     "DeadlineExceeded",
     "Denied",
     "FailedPrecondition",
+    "FindingQuery",
     "Internal",
     "InvalidArgument",
     "Limits",
     "NotFound",
     "PermissionDenied",
     "ResourceExhausted",
+    "Rules",
     "Sending",
     "SessionQuery",
     "Source",

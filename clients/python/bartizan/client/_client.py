@@ -17,6 +17,7 @@ from bartizan.client._recording.tracer import Tracer
 from bartizan.client._settings import flag, share, text
 
 if TYPE_CHECKING:
+    from bartizan.client._calls.rules import Rules
     from bartizan.client._delivery.stats import Stats
     from bartizan.client._otel.exporter import SpanExporter
     from bartizan.client._record import Record
@@ -153,6 +154,15 @@ class Bartizan(Tracer, Checker, Api):
         from bartizan.client._otel.exporter import exporter
 
         return exporter(self._recorder, self.flush)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of the project, and what they found."""
+        from bartizan.client._calls.rules import Rules
+        from bartizan.client._checking.messages import request
+
+        wire = self._wire
+        return Rules(wire.guardrails, self._unary, self._pages, self._server_stream, request)
 
     @property
     def stats(self) -> Stats:

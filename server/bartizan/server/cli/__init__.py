@@ -9,14 +9,18 @@ from typer.exceptions import TyperException
 
 from bartizan.plugins.errors import ConfigError
 from bartizan.server.cli import (
+    apply,
     check,
     demo,
     doctor,
     export,
+    findings,
     keys,
     login,
     profiles,
     projects,
+    reveal,
+    rules,
     send,
     serve,
     sessions,
@@ -52,6 +56,11 @@ app.command("trace")(traces.trace)
 app.command("sessions")(sessions.sessions)
 app.command("export")(export.export)
 app.command("check")(check.check)
+app.command("apply")(apply.apply)
+app.add_typer(rules.app)
+app.command("findings")(findings.findings)
+app.command("label")(findings.label)
+app.command("reveal")(reveal.reveal)
 app.add_typer(keys.app)
 app.add_typer(projects.app)
 app.command("doctor")(doctor.doctor)

@@ -13,9 +13,9 @@ from bartizan.server.cli.connection import connect
 from bartizan.server.cli.options import Server, grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from bartizan.v1 import guardrail_pb2
+    from bartizan.v1 import common_pb2, guardrail_pb2
 
 DENIED = 3
 METHOD = "bartizan.v1.GuardrailService/Check"
@@ -71,7 +71,7 @@ def check(
     """
     from bartizan.v1 import common_pb2, guardrail_pb2
 
-    message = common_pb2.Message(role=f"ROLE_{role.upper()}", content=_content(text))  # type: ignore[arg-type]
+    message = common_pb2.Message(role=f"ROLE_{role.upper()}", content=content_of(text))  # type: ignore[arg-type]
     context = guardrail_pb2.CheckContext(agent=agent, environment=env, model=model)
     request = guardrail_pb2.CheckRequest(messages=[message], context=context, rules=rule or ())
     with connect(server) as client:
@@ -83,7 +83,7 @@ def check(
         raise typer.Exit(DENIED)
 
 
-def _content(text: str) -> str:
+def content_of(text: str) -> str:
     """Returns the text that is meant; what is not UTF-8 in it is replaced."""
     if text == "-":
         data = sys.stdin.buffer.read()
@@ -105,33 +105,46 @@ def _is_file(text: str) -> bool:
 
 
 def _tell(answer: "guardrail_pb2.CheckResponse", json: bool) -> None:
-    from bartizan.server.cli.output import as_json, console, plain, print_json, print_table
-    from bartizan.v1 import common_pb2
+    from bartizan.server.cli.output import as_json, print_json
 
     if json:
         print_json(as_json(answer))
         return
     [message] = answer.messages
-    console().print(_headline(answer))
+    print_checked(message, answer.rules, answer.verdict)
+
+
+def print_checked(
+    message: "guardrail_pb2.CheckedMessage",
+    runs: "Iterable[guardrail_pb2.RuleRun]",
+    verdict: "common_pb2.Verdict.ValueType",
+) -> None:
+    """Prints a verdict with what was found, and the text as it may go on if that is another."""
+    from bartizan.server.cli.output import console, plain, print_table
+    from bartizan.v1 import common_pb2
+
+    console().print(_headline(verdict, list(runs)))
     if message.findings:
         titles = ("category", "score", "from", "to", "rule", "action")
         print_table(titles, _rows(message), "")
     # What is denied must not go on, not even to a screen.
-    if message.HasField("redacted") and answer.verdict != common_pb2.VERDICT_DENY:
+    if message.HasField("redacted") and verdict != common_pb2.VERDICT_DENY:
         lines = message.redacted.content.split("\n")
         console().print("\n".join(map(plain, lines)), soft_wrap=True)
 
 
-def _headline(answer: "guardrail_pb2.CheckResponse") -> str:
+def _headline(
+    verdict_number: "common_pb2.Verdict.ValueType", runs: "Sequence[guardrail_pb2.RuleRun]"
+) -> str:
     from bartizan.server.cli.output import plain
     from bartizan.v1 import common_pb2, guardrail_pb2
 
-    verdict = common_pb2.Verdict.Name(answer.verdict).removeprefix("VERDICT_").lower()
+    verdict = common_pb2.Verdict.Name(verdict_number).removeprefix("VERDICT_").lower()
     judged = (guardrail_pb2.RULE_OUTCOME_OK, guardrail_pb2.RULE_OUTCOME_SKIPPED)
-    missing = [run.rule for run in answer.rules if run.outcome not in judged]
+    missing = [run.rule for run in runs if run.outcome not in judged]
     asked = ", ".join(
         f"{run.rule} {run.milliseconds:.1f} ms"
-        for run in answer.rules
+        for run in runs
         if run.outcome == guardrail_pb2.RULE_OUTCOME_OK
     )
     line = verdict + (f"  ({asked})" if asked else "")

@@ -45,6 +45,8 @@ class Scope(StrEnum):
     INGEST = "ingest"
     READ = "read"
     CHECK = "check"
+    RULES = "rules"
+    REVEAL = "reveal"
     ADMIN = "admin"
 
 

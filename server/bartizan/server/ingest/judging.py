@@ -1,6 +1,6 @@
 """Runs the inline rules over a batch: every text of every span, before anything is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from weakref import WeakKeyDictionary
 from zlib import crc32
@@ -52,17 +52,21 @@ class Judge:
         known = Texts() if contextual else self._known(rules)
         texts, places = known.of(batch.records)
         contexts = contexts_of(batch.records) if contextual or rules.deferred else []
+        found: dict[int, set[str]] = {}
         if texts:
             at_texts = [contexts[position] for position, _ in places] if contextual else None
             judgement = await rules.judge(texts, at_texts)
             if not contextual and judgement.complete:
-                known.remember(batch.records, texts, judgement.decisions)
+                dirty = judgement.decisions.keys() | judgement.unreported.keys()
+                known.remember(batch.records, texts, dirty)
             if judgement.decisions or judgement.replacements:
                 take_over(batch, places, judgement)
             if judgement.deferred:
                 _defer_late(batch, places, judgement)
+            if rules.deferred:
+                found = _found(places, judgement)
         for rule in rules.deferred:
-            _defer(batch, rule, contexts)
+            _defer(batch, rule, contexts, found)
 
     def _known(self, rules: Rules) -> Texts:
         known = self._texts.get(rules)
@@ -96,11 +100,23 @@ def _defer_late(batch: Batch, places: Sequence[Place], judgement: Judgement) -> 
         batch.deferred.setdefault(places[index][0], set()).update(rules)
 
 
-def _defer(batch: Batch, rule: Rule, contexts: Sequence[Context]) -> None:
+def _found(places: Sequence[Place], judgement: Judgement) -> dict[int, set[str]]:
+    """Returns by position of the span which rules found something in it."""
+    found: dict[int, set[str]] = {}
+    for index, said in judgement.decisions.items():
+        found.setdefault(places[index][0], set()).update(one.rule for one in said)
+    for index, rules in judgement.unreported.items():
+        found.setdefault(places[index][0], set()).update(rules)
+    return found
+
+
+def _defer(
+    batch: Batch, rule: Rule, contexts: Sequence[Context], found: Mapping[int, set[str]]
+) -> None:
     """Marks the spans of a batch that a deferred rule is to look at."""
     before = frozenset(rule.after)
     for position, context in enumerate(contexts):
-        if before and before.isdisjoint(one.rule for one in batch.decisions.get(position, ())):
+        if before and before.isdisjoint(found.get(position, ())):
             continue
         if fits(rule, context):
             batch.deferred.setdefault(position, set()).add(rule.id)

@@ -8,6 +8,10 @@ from bartizan.server.ingest.batch import Batch
 from bartizan.server.ingest.rewrite import KEY, Path, describe, rewrite
 from bartizan.server.ingest.texts import Place
 
+MAX_FIELD = 512
+"""Characters. A path holds the keys of JSON, which may be as long as a text, and each finding
+repeats it."""
+
 
 def take_over(batch: Batch, places: Sequence[Place], judgement: Judgement) -> None:
     """Puts the decisions into the batch, and redacted texts in the place of the others."""
@@ -19,6 +23,8 @@ def take_over(batch: Batch, places: Sequence[Place], judgement: Judgement) -> No
     for index, said in judgement.decisions.items():
         position, path = places[index]
         field = describe(path, renamed)
+        if len(field) > MAX_FIELD:
+            field = field[: MAX_FIELD - 1] + "…"
         batch.decisions.setdefault(position, []).extend(
             Decision(
                 field,

@@ -1,6 +1,7 @@
 """Takes the calls of the Connect door through the gate and gives their errors its form."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -74,7 +75,9 @@ class Calls:
         unary = [
             m.rpc
             for m in self._methods.values()
-            if m.service == method.service and not m.client_streaming and not m.server_streaming
+            if m.service == method.service
+            and not (m.client_streaming or m.server_streaming)
+            and _words(m.rpc) & _words(method.rpc)
         ]
         instead = f", or the unary {' or '.join(unary)} here" if unary else ""
         raise Unimplemented(
@@ -82,6 +85,11 @@ class Calls:
             f"{method.rpc} needs a client that streams, which HTTP/1.1 cannot carry:"
             f" use native gRPC{instead}",
         )
+
+
+def _words(name: str) -> set[str]:
+    """Returns the words of a method's name, by which CheckStream and Check are akin."""
+    return set(re.findall("[A-Z][a-z]+", name))
 
 
 def _time_left(context: Context) -> float | None:

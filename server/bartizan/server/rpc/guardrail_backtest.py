@@ -16,10 +16,11 @@ from bartizan.server.rpc import rule_messages, trace_filters, trace_names
 from bartizan.server.rpc.call import Call
 from bartizan.server.rules.backtest import Backtest, Plan, State
 from bartizan.server.rules.book import RuleBook
-from bartizan.server.rules.keeping import parse_rule
 from bartizan.server.rules.probing import warnings_of
+from bartizan.server.rules.reading import parse_rule
 from bartizan.server.rules.tally import Example, Heading
 from bartizan.server.statistics import quantile, wilson
+from bartizan.server.store.clock import MIN_TIME
 from bartizan.server.store.history import History
 from bartizan.server.store.labels import LabelReader
 from bartizan.v1 import common_pb2
@@ -65,8 +66,8 @@ class Backtests:
 
     def _plan(self, request: pb.BacktestRuleRequest, rule: Rule) -> Plan:
         start, end = trace_filters.times(request)
-        now = self._clock()
-        start, end = start or (end or now) - DEFAULT_WINDOW, end or now
+        end = end or self._clock()
+        start = start or max(end, MIN_TIME + DEFAULT_WINDOW) - DEFAULT_WINDOW
         if start >= end:
             raise InvalidArgument(
                 "BAD_TIMES", "start_time must be before end_time", field="start_time"

@@ -1,7 +1,7 @@
 """What rules found in the spans of the caller's project, and what people say of it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,7 +15,7 @@ from bartizan.server.rpc import admin_messages, trace_filters, trace_messages, t
 from bartizan.server.rpc.call import Principal
 from bartizan.server.store import keys
 from bartizan.server.store.clock import from_ns, to_ns
-from bartizan.server.store.findings import FindingKey, FindingReader, digest
+from bartizan.server.store.findings import FindingKey, FindingReader, Position, digest
 from bartizan.server.store.paging import PageTokens, page_size
 from bartizan.v1 import guardrail_pb2 as pb
 
@@ -79,11 +79,7 @@ class FindingAdmin:
         limit = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
         rows = await self._reader(caller).newest(wanted, after, limit + 1)
         page = rows[:limit]
-        token = ""
-        if len(rows) > limit:
-            last = page[-1]
-            rest = [getattr(last, name) for name in FindingKey._fields[1:]]
-            token = self._tokens.seal(query, [str(to_ns(last.start_time)), *map(str, rest)])
+        token = self._token(query, after, page) if len(rows) > limit else ""
         return pb.ListFindingsResponse(
             findings=[_message(caller, row) for row in page], next_page_token=token
         )
@@ -106,22 +102,18 @@ class FindingAdmin:
     def _reader(self, caller: Principal) -> FindingReader:
         return FindingReader(self._engine, caller.project_id)
 
-    def _place(self, query: str, token: str) -> FindingKey | None:
+    def _token(self, query: str, after: Position | None, page: Sequence[Row[Any]]) -> str:
+        place = (after or Position(FindingKey.of(page[-1]), 0)).moved(page)
+        told = [str(to_ns(place.key.start_time)), *map(str, place.key[1:]), str(place.told)]
+        return self._tokens.seal(query, told)
+
+    def _place(self, query: str, token: str) -> Position | None:
         if not token:
             return None
-        start, trace_id, span_id, field, first, last, category, rule = self._tokens.open(
-            query, token
-        )
-        return FindingKey(
-            from_ns(int(start)),
-            UUID(trace_id),
-            int(span_id),
-            field,
-            int(first),
-            int(last),
-            category,
-            rule,
-        )
+        start, trace_id, span_id, field, first, last, *names, told = self._tokens.open(query, token)
+        offsets = int(first), int(last)
+        key = FindingKey(from_ns(int(start)), UUID(trace_id), int(span_id), field, *offsets, *names)
+        return Position(key, int(told))
 
 
 async def _found(reader: FindingReader, wanted: FindingId) -> Row[Any]:

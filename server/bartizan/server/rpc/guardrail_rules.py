@@ -1,10 +1,21 @@
 """The rules of the caller's project: read, written, applied and tried."""
 
+import re
 from collections.abc import Callable
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bartizan.plugins.errors import Aborted, AlreadyExists, InvalidArgument, TooLarge
+from bartizan.plugins.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    TooLarge,
+)
+from bartizan.plugins.pseudonyms import Pseudonyms
+from bartizan.plugins.rules import VERSION_DIGITS
+from bartizan.server.checking.rules import seconds_for_rules
 from bartizan.server.checking.texts import check_texts
 from bartizan.server.rpc import admin_messages, check_messages, rule_messages, trace_names
 from bartizan.server.rpc.admin_pages import Page
@@ -12,14 +23,19 @@ from bartizan.server.rpc.call import Call, Principal
 from bartizan.server.rpc.names import GuardrailRuleName
 from bartizan.server.rules.book import RuleBook
 from bartizan.server.rules.documents import StoredRule
-from bartizan.server.rules.keeping import MAX_RULES, Author, RuleKeeper, parse_rule, rule_not_found
-from bartizan.server.rules.probing import trial, warnings_of
+from bartizan.server.rules.keeping import MAX_RULES, Author, RuleKeeper, rule_not_found
+from bartizan.server.rules.probing import PROBE_SECONDS, trial, warned
+from bartizan.server.rules.reading import parse_rule
 from bartizan.server.store import guardrail_rules as store
 from bartizan.server.store import keys
 from bartizan.server.store.paging import PageTokens
 from bartizan.v1 import guardrail_pb2 as pb
 
+log = structlog.get_logger(__name__)
+
+MAX_TOKENS = 100
 WRITABLE = {"*", "document"}
+_VERSION = re.compile(f"[0-9a-f]{{{VERSION_DIGITS}}}")
 
 
 class RuleAdmin:
@@ -51,6 +67,7 @@ class RuleAdmin:
         rule_id = _read_name(request.name, caller)
         async with self._engine.connect() as connection:
             if request.version:
+                _check_version(request.version)
                 one = await store.of_version(
                     connection, caller.project_id, rule_id, request.version
                 )
@@ -121,28 +138,33 @@ class RuleAdmin:
     async def delete(
         self, request: pb.DeleteRuleRequest, caller: Principal
     ) -> pb.DeleteRuleResponse:
-        """Ends a rule; raises InvalidArgument, NotFound, Aborted, ConfigError."""
+        """Ends a rule; raises InvalidArgument, NotFound, Aborted, FailedPrecondition."""
         rule_id = _read_name(request.name, caller)
-        author = await self._author(caller)
-        await self._keeper.delete(author, rule_id, _may_change(request.etag, allow_missing=True))
+        may_change = _may_change(request.etag, allow_missing=True)
+
+        def may(before: StoredRule | None) -> None:
+            if before is None and rule_id in self._book.house.rules.by_id:
+                raise FailedPrecondition(
+                    "SERVER_RULE",
+                    "The rule is the server's own: it can be paused in a project, not deleted.",
+                )
+            may_change(before)
+
+        await self._keeper.delete(await self._author(caller), rule_id, may)
         return pb.DeleteRuleResponse()
 
     async def pause(self, request: pb.PauseRuleRequest, caller: Principal) -> pb.PauseRuleResponse:
         """Stops a rule or lets it go on; raises InvalidArgument, NotFound, ConfigError."""
         rule_id = _read_name(request.name, caller)
-        one = (await self._keeper.own(caller.project_id)).get(rule_id)
+        author = await self._author(caller)
+        own = await self._keeper.pause(author, rule_id, paused=request.paused)
+        problem = self._book.problems(caller.project_id).get(rule_id, "")
+        if own is not None:
+            return pb.PauseRuleResponse(rule=rule_messages.own(caller, own, problem))
         house = self._book.house.rules.by_id.get(rule_id)
-        if one is not None and one.document is not None:
-            document = one.document
-        elif house is not None:
-            document = house.document
-        else:
+        if house is None:
             raise rule_not_found()
-        may = _may_change("" if one is None else rule_messages.etag(one), allow_missing=True)
-        change = await self._keeper.write(
-            await self._author(caller), document, may=may, paused=request.paused
-        )
-        return pb.PauseRuleResponse(rule=_after(caller, change.after))
+        return pb.PauseRuleResponse(rule=rule_messages.house(caller, house, problem))
 
     async def apply(
         self, request: pb.ApplyRulesRequest, caller: Principal
@@ -176,12 +198,31 @@ class RuleAdmin:
         asked = list(check_messages.texts(request.messages, request.context.trace_id))
         async with trial(rule, others, self._book) as live:
             checked = await check_texts(live, [text for _, text in asked], inquiry, call.time_left)
+            left = seconds_for_rules(call.time_left())
+            seconds = PROBE_SECONDS if left is None else min(PROBE_SECONDS, left)
+            warnings = await warned(rule, live, seconds)
         told = check_messages.checked(checked, [place for place, _ in asked], request.messages)
         return pb.TestRuleResponse(
-            messages=told.messages,
-            run=told.rules[0] if told.rules else None,
-            warnings=await warnings_of(rule, others, self._book),
+            messages=told.messages, run=told.rules[0] if told.rules else None, warnings=warnings
         )
+
+    def reveal(
+        self, request: pb.RevealPseudonymsRequest, caller: Principal
+    ) -> pb.RevealPseudonymsResponse:
+        """Turns pseudonyms back; raises NotFound, TooLarge, FailedPrecondition without a vault."""
+        trace_names.check_parent(request.parent, caller)
+        if len(request.tokens) > MAX_TOKENS:
+            raise TooLarge(
+                "TOO_MANY_TOKENS",
+                f"A request has {len(request.tokens)} tokens; the limit is {MAX_TOKENS}.",
+                field="tokens",
+            )
+        vault = self._book.vault(caller.project_id)
+        if vault is None:
+            raise FailedPrecondition("NO_VAULT", "This server has no key of a vault.")
+        log.info("pseudonyms were revealed", key=caller.key_id, tokens=len(request.tokens))
+        revealed = [_revealed(vault, token) for token in request.tokens]
+        return pb.RevealPseudonymsResponse(pseudonyms=revealed)
 
     async def _author(self, caller: Principal) -> Author:
         async with self._engine.connect() as connection:
@@ -204,6 +245,13 @@ def _read_name(name: str, caller: Principal, field: str = "name") -> str:
     return read.rule
 
 
+def _check_version(version: str) -> None:
+    if not _VERSION.fullmatch(version):
+        raise InvalidArgument(
+            "BAD_VERSION", f"a version has {VERSION_DIGITS} hexadecimal digits", field="version"
+        )
+
+
 def _may_change(etag: str, *, allow_missing: bool) -> Callable[[StoredRule | None], None]:
     def may(before: StoredRule | None) -> None:
         if before is None and not allow_missing:
@@ -212,3 +260,10 @@ def _may_change(etag: str, *, allow_missing: bool) -> Callable[[StoredRule | Non
             raise Aborted("RULE_CHANGED", "Somebody changed the rule in between; look again.")
 
     return may
+
+
+def _revealed(vault: Pseudonyms, token: str) -> pb.RevealedPseudonym:
+    try:
+        return pb.RevealedPseudonym(token=token, text=vault.reveal(token), readable=True)
+    except InvalidArgument:
+        return pb.RevealedPseudonym(token=token)

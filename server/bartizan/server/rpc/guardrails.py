@@ -42,6 +42,7 @@ class GuardrailService:
     SCOPES: ClassVar[Mapping[str, int | None]] = {
         **{method.name: Scope.SCOPE_RULES for method in DESCRIPTOR.methods},
         **dict.fromkeys(("Check", "CheckStream"), Scope.SCOPE_CHECK),
+        "RevealPseudonyms": Scope.SCOPE_REVEAL,
         **dict.fromkeys(
             ("ListRules", "GetRule", "ListRuleVersions", "ListFindings"), Scope.SCOPE_READ
         ),
@@ -158,6 +159,12 @@ class GuardrailService:
     ) -> pb.LabelFindingResponse:
         """Says whether a finding is right."""
         return await self._findings.label(request, call.principal)
+
+    async def RevealPseudonyms(
+        self, request: pb.RevealPseudonymsRequest, call: Call
+    ) -> pb.RevealPseudonymsResponse:
+        """Turns pseudonyms back."""
+        return self._admin.reveal(request, call.principal)
 
     async def _judged(
         self, requests: AsyncIterator[Request], streamed: StreamedText, call: Call

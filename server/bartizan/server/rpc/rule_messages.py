@@ -1,11 +1,11 @@
 """Between the messages of rules and what the server keeps of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.json_format import ParseDict
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from bartizan.plugins.rules import Rule
@@ -16,6 +16,8 @@ from bartizan.v1 import guardrail_pb2
 
 PROJECT = guardrail_pb2.RULE_ORIGIN_PROJECT
 SERVER = guardrail_pb2.RULE_ORIGIN_SERVER
+MAX_EXACT = 2**53
+"""Up to here a floating-point number tells every integer from the next."""
 
 
 def rule_name(principal: Principal, rule_id: str) -> str:
@@ -23,10 +25,9 @@ def rule_name(principal: Principal, rule_id: str) -> str:
     return f"{principal.project_name}/guardrailRules/{rule_id}"
 
 
-def document(message: Struct) -> Mapping[str, Any]:
+def document(message: Struct) -> dict[str, Any]:
     """Returns a document; numbers without a fraction are integers, as they are in YAML."""
-    read: Mapping[str, Any] = _integers(MessageToDict(message))
-    return read
+    return {key: _plain(value) for key, value in message.fields.items()}
 
 
 def own(principal: Principal, stored: StoredRule, problem: str = "") -> guardrail_pb2.GuardrailRule:
@@ -92,14 +93,21 @@ def _struct(value: Mapping[str, Any]) -> Struct:
     return ParseDict(dict(value), Struct())
 
 
-def _integers(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _integers(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_integers(item) for item in value]
-    return value
+def _plain(value: Value) -> Any:
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return document(value.struct_value)
+        case "list_value":
+            return [_plain(item) for item in value.list_value.values]
+        case "number_value":
+            number = value.number_value
+            exact = number.is_integer() and abs(number) <= MAX_EXACT
+            return int(number) if exact else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+    return None
 
 
 def _time(time: datetime) -> Timestamp:

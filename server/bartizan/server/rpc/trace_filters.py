@@ -68,7 +68,8 @@ def feedback(message: evaluation_pb2.FeedbackFilter) -> FeedbackFilter:
 
 def times(message: guardrail_pb2.BacktestRuleRequest) -> tuple[datetime | None, datetime | None]:
     """Reads from when and until when."""
-    return _time(message, "start_time"), _time(message, "end_time")
+    start, end = (_time(message, name, "") for name in ("start_time", "end_time"))
+    return start, end
 
 
 def findings(message: guardrail_pb2.FindingFilter) -> FindingFilter:
@@ -79,13 +80,14 @@ def findings(message: guardrail_pb2.FindingFilter) -> FindingFilter:
         raise _wrong("min_severity", f"the value {message.min_severity} is not known")
     if len(message.rule) > MAX_RULE:
         raise _wrong("rule", f"has {len(message.rule)} characters, limit {MAX_RULE}")
-    if message.category and not _CATEGORY.fullmatch(message.category[: MAX_CATEGORY + 1]):
+    category = message.category
+    if category and (len(category) > MAX_CATEGORY or not _CATEGORY.fullmatch(category)):
         raise _wrong("category", 'must be a category such as "pii.email_address"')
     return FindingFilter(
         start=_time(message, "start_time"),
         end=_time(message, "end_time"),
         rule=_storable(message.rule, "rule"),
-        category=message.category,
+        category=category,
         trace_id=_trace_id(message.trace_id),
         action=message.action,
         min_severity=message.min_severity,
@@ -171,15 +173,15 @@ def _duration(message: trace_pb2.TraceFilter) -> timedelta:
     return timedelta(seconds=seconds, microseconds=math.ceil(nanos / 1000))
 
 
-def _time(message: Any, name: str) -> datetime | None:
+def _time(message: Any, name: str, within: str = "filter.") -> datetime | None:
     if not message.HasField(name):
         return None
     time: Timestamp = getattr(message, name)
     if not (_MIN_S <= time.seconds <= _MAX_S and 0 <= time.nanos < 1_000_000_000):
-        raise _wrong(name, "must be a valid time from the year 1 to 9999")
+        raise _wrong(name, "must be a valid time from the year 1 to 9999", within)
     # Stored times are cut to microseconds, so that the next one is the first that is not before.
     return EPOCH + timedelta(seconds=time.seconds, microseconds=math.ceil(time.nanos / 1000))
 
 
-def _wrong(name: str, what: str) -> InvalidArgument:
-    return InvalidArgument("BAD_FILTER", f"filter.{name} {what}.", field=f"filter.{name}")
+def _wrong(name: str, what: str, within: str = "filter.") -> InvalidArgument:
+    return InvalidArgument("BAD_FILTER", f"{within}{name} {what}.", field=f"{within}{name}")

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bartizan.plugins.decision import Decision
+from bartizan.plugins.errors import BartizanError
 from bartizan.plugins.judgement import Ask
 from bartizan.plugins.rules import Rule
+from bartizan.plugins.said import WITHHELD_CATEGORY
 from bartizan.server.ingest.batch import Batch
 from bartizan.server.ingest.judging import contexts_of
 from bartizan.server.ingest.taking_over import take_over
@@ -16,7 +18,7 @@ from bartizan.server.ingest.texts import Texts
 from bartizan.server.rules.book import RuleBook
 from bartizan.server.rules.live import LiveRules
 from bartizan.server.rules.probing import trial
-from bartizan.server.rules.tally import Tally
+from bartizan.server.rules.tally import Label, Tally
 from bartizan.server.store.history import History, StoredSpan
 from bartizan.server.store.labels import LabelReader
 
@@ -46,6 +48,14 @@ class State:
     done: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A version of the rule, ready to judge."""
+
+    rule: Rule
+    live: LiveRules
+
+
 class Backtest:
     """One run over the history of one project."""
 
@@ -69,62 +79,71 @@ class Backtest:
         """Yields the state every so often, and the last one with `done`. Raises ConfigError."""
         total = await self._history.total(plan.start, plan.end)
         nth = min(ROUGHLY_NTH, max(1, -(-total // plan.max_spans)))
+        wanted = min(plan.max_spans, -(-total // nth))
         tally = Tally(plan.max_examples)
-        in_force = self._rules.by_id.get(plan.rule.id)
-        wanted = -(-total // nth)
         told = self._clock()
-        pages = self._history.pages(plan.start, plan.end, nth)
-        async with self._trials(plan.rule, in_force) as (new, old), aclosing(pages):
-            async for spans in pages:
-                await self._add(tally, plan.rule, new, old, spans)
-                if self._clock() - told >= every_s:
-                    told = self._clock()
-                    yield State(total, wanted, tally, in_force, done=False)
+        async with self._trials(plan.rule) as (new, old):
+            in_force = None if old is None else old.rule
+            async with aclosing(self._labelled(plan, nth)) as spans:
+                async for span, labels, redacted in spans:
+                    found = await self._judged(new, span, tally)
+                    before = await self._judged(old, span, None) if old is not None else ()
+                    tally.add(span, found, before, labels)
+                    tally.texts_redacted += redacted
+                    if self._clock() - told >= every_s:
+                        told = self._clock()
+                        yield State(total, wanted, tally, in_force, done=False)
+                    # Others have a turn: nobody waits for a backtest.
+                    await asyncio.sleep(0)
         yield State(total, tally.done, tally, in_force, done=True)
 
     @asynccontextmanager
-    async def _trials(
-        self, rule: Rule, in_force: Rule | None
-    ) -> AsyncIterator[tuple[LiveRules, LiveRules | None]]:
+    async def _trials(self, rule: Rule) -> AsyncIterator[tuple[_Tried, _Tried | None]]:
+        in_force = self._rules.by_id.get(rule.id)
         async with AsyncExitStack() as stack:
-            new = await stack.enter_async_context(trial(rule, self._rules, self._book))
-            old = None
-            if in_force is not None:
-                old = await stack.enter_async_context(trial(in_force, self._rules, self._book))
-            yield new, old
+            live = await stack.enter_async_context(trial(rule, self._rules, self._book))
+            old = None if in_force is None else await self._in_force(in_force, stack)
+            yield _Tried(rule, live), old
 
-    async def _add(
-        self,
-        tally: Tally,
-        rule: Rule,
-        new: LiveRules,
-        old: LiveRules | None,
-        spans: Sequence[StoredSpan],
-    ) -> None:
-        traces = {span.key.trace_id for span in spans}
-        labels = await self._labels.of_rule(rule.id, traces)
-        redacted = await self._labels.redacted(traces)
-        for span in spans:
-            asked = (span.key.trace_id, span.key.span_id)
-            found = await self._judged(new, span, rule.id, tally)
-            before = await self._judged(old, span, rule.id, None) if old is not None else ()
-            tally.add(span, found, before, labels.get(asked, ()))
-            tally.texts_redacted += redacted.get(asked, 0)
-            # Others have a turn: nobody waits for a backtest.
-            await asyncio.sleep(0)
+    async def _in_force(self, rule: Rule, stack: AsyncExitStack) -> _Tried | None:
+        try:
+            live = await stack.enter_async_context(trial(rule, self._rules, self._book))
+        except BartizanError:
+            # It is broken, which its `problem` tells, and a better one is being tried.
+            return None
+        return _Tried(rule, live)
+
+    async def _labelled(
+        self, plan: Plan, nth: int
+    ) -> AsyncGenerator[tuple[StoredSpan, Sequence[Label], int], None]:
+        """Yields the spans to look at, with their labels and how many texts were redacted."""
+        left = plan.max_spans
+        async with aclosing(self._history.pages(plan.start, plan.end, nth)) as pages:
+            async for page in pages:
+                traces = {span.key.trace_id for span in page}
+                redacted = await self._labels.redacted(traces)
+                labels = await self._labels.of_rule(plan.rule.id, traces, redacted)
+                for span in page[:left]:
+                    key = (span.key.trace_id, span.key.span_id)
+                    yield span, labels.get(key, ()), len(redacted.get(key, ()))
+                left -= len(page)
+                if left <= 0:
+                    return
 
     async def _judged(
-        self, rules: LiveRules, span: StoredSpan, rule_id: str, tally: Tally | None
+        self, tried: _Tried, span: StoredSpan, tally: Tally | None
     ) -> Sequence[Decision]:
         records = [span.record]
         texts, places = Texts().of(records)
         if not texts:
             return ()
         contexts = contexts_of(records) * len(texts)
-        judgement = await rules.judge(texts, contexts, Ask(frozenset({rule_id})))
+        judgement = await tried.live.judge(texts, contexts, Ask(frozenset({tried.rule.id})))
         if tally is not None:
             for report in judgement.reports:
                 tally.add_run(report)
         batch = Batch(self._project_id, records, range(1))
         take_over(batch, places, judgement)
-        return [one for one in batch.decisions.get(0, ()) if one.rule == rule_id]
+        # What it could not judge is counted as that: it is no finding.
+        decided = batch.decisions.get(0, ())
+        return [one for one in decided if one.finding.category != WITHHELD_CATEGORY]

@@ -14,6 +14,7 @@ from bartizan.plugins.decision import Action
 from bartizan.plugins.errors import BartizanError
 from bartizan.plugins.judgement import ASK_ALL, Ask, Context, Judgement, NoMetrics
 from bartizan.plugins.pool import PluginPool
+from bartizan.plugins.pseudonyms import Pseudonyms
 from bartizan.plugins.redact import Span
 from bartizan.plugins.registry import guardrails
 from bartizan.plugins.reload import RulesFile
@@ -47,14 +48,22 @@ class _Entry:
 class RuleBook:
     """The rules of the server's file, for every project, under the rules of its own."""
 
-    def __init__(self, path: Path, load_own: LoadOwn, hash_key: bytes, metrics: Metrics) -> None:
-        """Names the sources; reads nothing."""
+    def __init__(
+        self,
+        path: Path,
+        load_own: LoadOwn,
+        hash_key: bytes,
+        metrics: Metrics,
+        vault_key: bytes | None = None,
+    ) -> None:
+        """Names the sources; reads nothing. Without a vault's key there are no pseudonyms."""
         self.path = path
         self.registry = guardrails()
         self.pool = PluginPool(self.registry)
         self.counted = Counted(metrics)
         self.unheard = NoMetrics()
         self.hash_key = hash_key
+        self._vault_key = vault_key
         self._file = RulesFile(path)
         self._load_own = load_own
         self._metrics = metrics
@@ -68,7 +77,7 @@ class RuleBook:
     async def start(self) -> None:
         """Loads everything; raises ConfigError if the file is wrong or a plugin of it missing."""
         async with self._turn:
-            self._house = await self._live(self._file.load(), tolerant=False)
+            self._house = await self._live(self._file.load(), None, tolerant=False)
             self._metrics.rules_reload_failed.set(0)
             log.info("rules in force", file=str(self.path))
             await self._take_own(await self._load_own(0) or ())
@@ -81,6 +90,12 @@ class RuleBook:
     def of(self, project_id: int) -> "ProjectRules":
         """Returns the rules of a project, whatever they become."""
         return ProjectRules(self, project_id)
+
+    def vault(self, project_id: int) -> Pseudonyms | None:
+        """Returns what makes and reads the pseudonyms of a project; None without a vault's key."""
+        if self._vault_key is None:
+            return None
+        return Pseudonyms(self._vault_key, str(project_id))
 
     def problems(self, project_id: int) -> Mapping[str, str]:
         """Returns by id why rules are not in force as they are written."""
@@ -100,7 +115,7 @@ class RuleBook:
             if not self._file.changed():
                 return
             try:
-                live = await self._live(self._file.load(), tolerant=False)
+                live = await self._live(self._file.load(), None, tolerant=False)
             except BartizanError as error:
                 self._metrics.rules_reload_failed.set(1)
                 log.error("the rules file is bad; the last good rules stay", problem=error.message)
@@ -108,8 +123,10 @@ class RuleBook:
             old, self._house = self.house, live
             self._metrics.rules_reload_failed.set(0)
             log.info("rules in force", file=str(self.path))
-            await self._take_own(self._own, anew=True)
-            self._retire([old])
+            try:
+                await self._take_own(self._own, anew=True)
+            finally:
+                self._retire([old])
 
     async def poll_own(self) -> None:
         """Takes over what has changed in the database."""
@@ -128,31 +145,46 @@ class RuleBook:
 
     async def _take_own(self, rules: Sequence[StoredRule], *, anew: bool = False) -> None:
         """Makes the entries of the projects whose rules are not those of before, or all `anew`."""
-        old = self._entries
         entries: dict[int, _Entry] = {}
-        for project_id, group in groupby(sorted(rules, key=_project), key=_project):
-            own = [one for one in group if one.document is not None]
-            revisions = tuple(one.revision for one in own)
-            before = old.get(project_id)
-            if before is not None and before.revisions == revisions and not anew:
-                entries[project_id] = before
-            elif own:
-                entries[project_id] = await self._entry(own, revisions)
-        self._own, self._entries = rules, entries
+        try:
+            for project_id, group in groupby(sorted(rules, key=_project), key=_project):
+                own = [one for one in group if one.document is not None]
+                revisions = tuple(one.revision for one in own)
+                before = self._entries.get(project_id)
+                if before is not None and before.revisions == revisions and not anew:
+                    entries[project_id] = before
+                elif own:
+                    entries[project_id] = await self._entry(project_id, own, revisions)
+        except BaseException:
+            # Who asked for it may have gone away in the middle.
+            self._retire_all(entries, but=self._entries)
+            raise
+        old, self._entries, self._own = self._entries, entries, rules
         self._revision = max((one.revision for one in rules), default=0)
-        kept = set(map(id, entries.values()))
-        self._retire(entry.live for entry in old.values() if id(entry) not in kept)
+        self._retire_all(old, but=entries)
 
-    async def _entry(self, own: Sequence[StoredRule], revisions: tuple[Revision, ...]) -> _Entry:
+    async def _entry(
+        self, project_id: int, own: Sequence[StoredRule], revisions: tuple[Revision, ...]
+    ) -> _Entry:
         found = effective(self.house.rules, own)
         for rule_id, problem in found.problems.items():
             log.error("a stored rule cannot be read", rule=rule_id, problem=problem)
-        return _Entry(await self._live(found.rules, tolerant=True), revisions, found.problems)
+        live = await self._live(found.rules, self.vault(project_id), tolerant=True)
+        return _Entry(live, revisions, found.problems)
 
-    async def _live(self, rules: RuleSet, *, tolerant: bool) -> LiveRules:
+    async def _live(self, rules: RuleSet, vault: Pseudonyms | None, *, tolerant: bool) -> LiveRules:
         return await make_live(
-            rules, self.pool, hash_key=self.hash_key, metrics=self.counted, tolerant=tolerant
+            rules,
+            self.pool,
+            hash_key=self.hash_key,
+            vault=vault,
+            metrics=self.counted,
+            tolerant=tolerant,
         )
+
+    def _retire_all(self, entries: Mapping[int, _Entry], but: Mapping[int, _Entry]) -> None:
+        kept = set(map(id, but.values()))
+        self._retire(entry.live for entry in entries.values() if id(entry) not in kept)
 
     def _retire(self, replaced: Iterable[LiveRules]) -> None:
         for live in replaced:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 
@@ -12,6 +14,7 @@ from bartizan.plugins.judgement import Ask
 from bartizan.server.ingest.batch import Batch
 from bartizan.server.ingest.finding_rows import finding_rows
 from bartizan.server.ingest.judging import contexts_of
+from bartizan.server.ingest.prepare import MAX_FINDINGS
 from bartizan.server.ingest.taking_over import take_over
 from bartizan.server.ingest.texts import Texts
 from bartizan.server.metrics import Metrics
@@ -26,6 +29,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 32
 """Spans leased at a time: few, so that several processes share the work."""
 IDLE_S = 1.0
+TELL_EVERY_S = 10.0
 BUSY = 0.5
 """From here on, as a share of the writer's queue, storing goes first."""
 
@@ -42,6 +46,7 @@ class DeferredWork:
         *,
         load: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Makes it. `load` returns how full the writer's queue is, from 0 to 1."""
         self._url = url
@@ -50,6 +55,10 @@ class DeferredWork:
         self._metrics = metrics
         self._load = load
         self._sleep = sleep
+        self._clock = clock
+        self._tell_at = -math.inf
+        # One at a time, so that readers find connections.
+        self._reading = asyncio.Lock()
 
     async def run(self) -> None:
         """Works until cancelled. What fails, be it the database, is tried again and again."""
@@ -65,32 +74,60 @@ class DeferredWork:
         connection = await connect(self._url, "bartizan deferred")
         try:
             while True:
+                await self._tell(connection)
                 if self._load() > BUSY or not await self.once(connection):
-                    waiting, age_s = await store.backlog(connection)
-                    self._metrics.deferred_backlog.set(waiting)
-                    self._metrics.deferred_age.set(age_s)
                     await self._sleep(IDLE_S)
         finally:
             with contextlib.suppress(*AWAY):
                 await connection.close(timeout=1)
 
+    async def _tell(self, connection: Connection) -> None:
+        """Tells the metrics how much waits, now and then, and gives up what failed too often."""
+        if self._clock() < self._tell_at:
+            return
+        self._tell_at = self._clock() + TELL_EVERY_S
+        if given_up := await store.give_up(connection):
+            log.error("spans were not judged: every attempt failed", spans=given_up)
+            self._metrics.deferred_spans.labels("given_up").inc(given_up)
+        waiting, age_s = await store.backlog(connection)
+        self._metrics.deferred_backlog.set(waiting)
+        self._metrics.deferred_age.set(age_s)
+
     async def once(self, connection: Connection) -> int:
         """Looks at some spans; returns how many, 0 when none waits."""
         checks = await store.claim(connection, AT_ONCE)
         if not checks:
-            if given_up := await store.give_up(connection):
-                log.error("spans were not judged: every attempt failed", spans=given_up)
-                self._metrics.deferred_spans.labels("given_up").inc(given_up)
             return 0
-        found = [one for part in _alike(checks) for one in await self._judged(part)]
-        done = await store.finish(connection, checks, found)
+        try:
+            parts = await asyncio.gather(*map(self._attempted, _alike(checks)))
+            judged = [one for part, _ in parts for one in part]
+            found = [one for _, part in parts for one in part]
+            done = await store.finish(connection, judged, found)
+        except asyncio.CancelledError:
+            with contextlib.suppress(*AWAY):
+                await store.release(connection, checks)
+            raise
         self._metrics.deferred_spans.labels("judged").inc(done)
         return len(checks)
+
+    async def _attempted(
+        self, checks: Sequence[DeferredCheck]
+    ) -> tuple[Sequence[DeferredCheck], Sequence[Findings]]:
+        """Judges spans as `_judged`; returns those that were judged, none if that failed.
+
+        Those of others go on. These are tried again when their lease ends.
+        """
+        try:
+            return checks, await self._judged(checks)
+        except Exception as error:
+            log.error("deferred rules failed", error=type(error).__name__, spans=len(checks))
+            return (), ()
 
     async def _judged(self, checks: Sequence[DeferredCheck]) -> list[Findings]:
         """Judges spans of one project that the same rules are to look at."""
         project_id = checks[0].project_id
-        spans = await History(self._engine, project_id).spans([one.span for one in checks])
+        async with self._reading:
+            spans = await History(self._engine, project_id).spans([one.span for one in checks])
         records = [span.record for span in spans]
         texts, places = Texts().of(records)
         if not texts:
@@ -105,7 +142,7 @@ class DeferredWork:
 
 
 def _findings(project_id: int, span: StoredSpan, batch: Batch, position: int) -> Findings:
-    decisions = batch.decisions[position]
+    decisions = batch.decisions[position][:MAX_FINDINGS]
     rows = list(finding_rows(project_id, span.record, decisions))
     return Findings(project_id, span, rows, [one.finding.category for one in decisions])
 

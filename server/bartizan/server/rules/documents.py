@@ -1,6 +1,6 @@
 """A project's own rules, and what they and the server's come to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,17 +40,18 @@ class Effective:
 
     Attributes:
         rules: those that judge: the server's, with the project's own over them.
-        problems: by id, why a stored rule is not in force.
+        problems: by id, why a rule is not in force as it is written.
     """
 
     rules: RuleSet
     problems: Mapping[str, str]
 
 
-def effective(house: RuleSet, own: Sequence[StoredRule]) -> Effective:
+def effective(house: RuleSet, own: Iterable[StoredRule]) -> Effective:
     """Returns what is in force: a project's rule takes the place of the server's of the same id.
 
-    The order is the server's, then that of the ids.
+    The order is the server's, then that of the ids. A rule that names another one in vain does
+    what it can without it.
     """
     chosen: dict[str, Rule | None] = {rule.id: rule for rule in house}
     problems: dict[str, str] = {}
@@ -62,8 +63,16 @@ def effective(house: RuleSet, own: Sequence[StoredRule]) -> Effective:
         except ConfigError as error:
             chosen[stored.id] = stand_in(stored.id, stored.document)
             problems[stored.id] = error.message
-    rules = RuleSet(tuple(rule for rule in chosen.values() if rule is not None))
-    return Effective(rules, problems)
+    for rule_id, problem in _rules(chosen).unresolved().items():
+        rule = chosen[rule_id]
+        assert rule is not None
+        chosen[rule_id] = stand_in(rule_id, rule.document) or rule
+        problems[rule_id] = problem
+    return Effective(_rules(chosen), problems)
+
+
+def _rules(chosen: Mapping[str, Rule | None]) -> RuleSet:
+    return RuleSet(tuple(rule for rule in chosen.values() if rule is not None))
 
 
 def stand_in(rule_id: str, document: Mapping[str, Any]) -> Rule | None:

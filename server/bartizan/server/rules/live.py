@@ -9,13 +9,16 @@ import structlog
 from bartizan.plugins.chain import Chain
 from bartizan.plugins.contract import Guardrail, Text
 from bartizan.plugins.decision import Action
-from bartizan.plugins.errors import BartizanError
+from bartizan.plugins.errors import BartizanError, ConfigError
 from bartizan.plugins.judgement import ASK_ALL, Ask, ChainMetrics, Context, Judgement
 from bartizan.plugins.pool import Broken, PluginPool
-from bartizan.plugins.redact import Span, redact
+from bartizan.plugins.redact import Span, Vault, redact
 from bartizan.plugins.rules import OnTimeout, Rule, RuleSet, Stage
 
 log = structlog.get_logger(__name__)
+
+AGAIN_BUDGET_MS = 60_000
+"""What a rule gets that had no time inline: after the write nobody waits for it."""
 
 
 class LiveRules:
@@ -33,6 +36,7 @@ class LiveRules:
         problems: dict[str, str],
         *,
         hash_key: bytes,
+        vault: Vault | None = None,
         metrics: ChainMetrics,
         let_go: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
@@ -40,12 +44,17 @@ class LiveRules:
         self.rules = rules
         self.problems = problems
         self.deferred = rules.at(Stage.DEFERRED).rules
-        again = [rule for rule in rules if rule.on_timeout is OnTimeout.DEFER]
-        self._inline = Chain(rules.at(Stage.INLINE), plugins, hash_key=hash_key, metrics=metrics)
-        self._later = Chain(
-            RuleSet((*self.deferred, *again)), plugins, hash_key=hash_key, metrics=metrics
+        again = [
+            rule.changed(budget_ms=max(rule.budget_ms, AGAIN_BUDGET_MS))
+            for rule in rules
+            if rule.on_timeout is OnTimeout.DEFER
+        ]
+        self._inline, self._later = (
+            Chain(chosen, plugins, hash_key=hash_key, vault=vault, metrics=metrics)
+            for chosen in (rules.at(Stage.INLINE), RuleSet((*self.deferred, *again)))
         )
         self._hash_key = hash_key
+        self._vault = vault
         self._metrics = metrics
         self._let_go = let_go
         self._calls = 0
@@ -74,7 +83,7 @@ class LiveRules:
 
     def redact(self, value: str, spans: Iterable[Span]) -> str:
         """Returns a value without the text of the spans, as a judgement would replace it."""
-        return redact(value, spans, self._hash_key)
+        return redact(value, spans, self._hash_key, self._vault)
 
     def found(self, rule: str, action: Action, shadow: bool) -> None:
         """Counts a finding of a judgement that did not count its own."""
@@ -103,13 +112,14 @@ async def make_live(
     pool: PluginPool,
     *,
     hash_key: bytes,
+    vault: Vault | None = None,
     metrics: ChainMetrics,
     tolerant: bool,
 ) -> LiveRules:
     """Returns rules ready to judge.
 
-    A rule whose plugin cannot be had raises ConfigError; if `tolerant`, it fails alone, whenever it
-    is asked, and follows its `on_error`.
+    A rule whose plugin cannot be had, or that needs a vault where there is none, raises
+    ConfigError; if `tolerant`, it fails alone, whenever it is asked, and follows its `on_error`.
     """
     problems: dict[str, str] = {}
     taken: list[Rule] = []
@@ -121,12 +131,13 @@ async def make_live(
 
     async def one(rule: Rule) -> Guardrail:
         try:
+            _check_vault(rule, vault)
             plugin = await pool.take(rule)
-        except BartizanError as error:
+        except Exception as error:
             if not tolerant:
                 raise
-            log.error("a rule cannot be started and fails", rule=rule.id, reason=error.reason)
-            problems[rule.id] = error.message
+            problems[rule.id] = _told(error, rule)
+            log.error("a rule cannot be started and fails", rule=rule.id, why=problems[rule.id])
             return Broken()
         taken.append(rule)
         return plugin
@@ -136,4 +147,23 @@ async def make_live(
     except BaseException:
         await let_go()
         raise
-    return LiveRules(rules, plugins, problems, hash_key=hash_key, metrics=metrics, let_go=let_go)
+    return LiveRules(
+        rules, plugins, problems, hash_key=hash_key, vault=vault, metrics=metrics, let_go=let_go
+    )
+
+
+def _check_vault(rule: Rule, vault: Vault | None) -> None:
+    if rule.uses_pseudonyms and vault is None:
+        raise ConfigError(
+            "NO_VAULT",
+            f"rule '{rule.id}': redaction: pseudonyms are for rules of a project, on a server with "
+            "a vault_key_file",
+            field="redaction",
+        )
+
+
+def _told(error: Exception, rule: Rule) -> str:
+    if isinstance(error, BartizanError):
+        return error.message
+    # The type alone: a message may quote a secret of the configuration.
+    return f"guardrail '{rule.plugin}' cannot be had: {type(error).__name__}"

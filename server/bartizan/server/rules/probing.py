@@ -28,6 +28,9 @@ PROBE_SECONDS = 5.0
 START_SECONDS = 30.0
 """A plugin that takes longer to start would hold up the rules of everybody else."""
 
+NO_PROJECT = 0
+"""Whose pseudonyms a trial makes: nobody's, so that nobody can turn them back."""
+
 EVERYWHERE = "it finds something in {found} of {asked} ordinary texts: it would match everything"
 FAILED = "it failed on {asked} ordinary texts"
 TOO_SLOW = "it did not finish on {asked} ordinary texts in time"
@@ -58,6 +61,7 @@ async def _ready(rules: RuleSet, book: RuleBook) -> LiveRules:
                 rules,
                 book.pool,
                 hash_key=book.hash_key,
+                vault=book.vault(NO_PROJECT),
                 metrics=book.unheard,
                 tolerant=False,
             )

@@ -20,6 +20,8 @@ class Label:
     start: int
     end: int
     is_right: bool
+    is_redacted: bool
+    """True if part of the text was redacted, so that the finding may be there no more."""
 
     def is_about(self, found: Decision) -> bool:
         """Tells whether a finding is the one that was labelled, found a little differently maybe.
@@ -101,9 +103,10 @@ class Tally:
     def add_run(self, report: Report) -> None:
         """Adds how the rule fared with the texts of a span."""
         self.texts += report.texts
-        if report.failure not in (None, Failure.CIRCUIT_OPEN):
+        if report.failure is not None:
             self.texts_failed += report.texts
-        if report.texts and len(self.latencies_s) < MAX_LATENCIES:
+        asked = report.texts and report.failure is not Failure.CIRCUIT_OPEN
+        if asked and len(self.latencies_s) < MAX_LATENCIES:
             self.latencies_s.append(report.seconds)
 
     def _example(self, examples: list[Example], span: StoredSpan, found: Decision) -> None:
@@ -135,5 +138,5 @@ class Tally:
             found = sum(label.is_about(one) for one in new)
             if found:
                 self.labelled[label.is_right] += 1
-            elif label.is_right:
+            elif label.is_right and not label.is_redacted:
                 self.right_missed += 1

@@ -13,7 +13,8 @@ from bartizan.server.store.engine import Connection
 from bartizan.server.store.history import SpanKey, StoredSpan
 
 MAX_ATTEMPTS = 5
-LEASE = "5 minutes"
+LEASE = "15 minutes"
+"""Longer than the longest budget of a rule, so that nobody looks at what is being looked at."""
 
 # Of the oldest, those that nobody looks at. A span that was tried too often is given up: it may be
 # what ends the server each time.
@@ -35,6 +36,11 @@ RETURNING deferred_checks.id
 """
 _GIVE_UP = f"""
 DELETE FROM deferred_checks WHERE attempts >= {MAX_ATTEMPTS} AND lease_end < now()
+"""
+_RELEASE = """
+UPDATE deferred_checks AS d SET attempts = attempts - 1, lease_end = '-infinity'
+FROM unnest($1::bigint[], $2::timestamptz[]) AS mine (id, lease_end)
+WHERE d.id = mine.id AND d.lease_end = mine.lease_end
 """
 _BACKLOG = """
 SELECT count(*), coalesce(extract(epoch FROM now() - min(start_time)), 0)::float8
@@ -83,6 +89,12 @@ async def claim(connection: Connection, limit: int) -> list[DeferredCheck]:
     return sorted(found, key=lambda one: one.id)
 
 
+async def release(connection: Connection, checks: Sequence[DeferredCheck]) -> None:
+    """Lets others look at spans at once, as if they had not been leased."""
+    ids, leases = [one.id for one in checks], [one.lease_end for one in checks]
+    await connection.execute(_RELEASE, ids, leases)
+
+
 async def give_up(connection: Connection) -> int:
     """Forgets the spans that were tried too often; returns how many."""
     return int((await connection.execute(_GIVE_UP)).rpartition(" ")[2])
@@ -111,14 +123,41 @@ async def finish(
     return len(mine)
 
 
-async def _add(connection: Connection, found: Sequence[Findings]) -> None:
+async def _add(connection: Connection, found: Iterable[Findings]) -> None:
+    found = [one for one in found if one.rows and await _add_to_span(connection, one)]
     if not found:
         return
+    await _add_to_traces(connection, found)
+    rollups: dict[RollupKey, RollupDelta] = {}
+    for number, one in enumerate(found):
+        delta = RollupDelta(one.span.record.dims)
+        delta.finding_count = len(one.rows)
+        rollups[one.project_id, one.span.record.start_ns // MINUTE_NS, number] = delta
+    await writing.copy_rollups(connection, rollups)
+    await writing.copy_findings(connection, [row for one in found for row in one.rows])
+    await writing.announce(connection, {one.project_id for one in found})
+
+
+async def _add_to_span(connection: Connection, found: Findings) -> bool:
+    """Returns False if the span has expired meanwhile."""
+    trace_id, span_id, start_time = found.span.key
+    done = await connection.execute(
+        _ADD_TO_SPAN,
+        found.project_id,
+        UUID(trace_id.bytes),
+        span_id,
+        start_time,
+        len(found.rows),
+    )
+    return done != "UPDATE 0"
+
+
+async def _add_to_traces(connection: Connection, found: Iterable[Findings]) -> None:
     traces: dict[tuple[int, bytes], tuple[int, set[str]]] = {}
     for one in found:
         key = (one.project_id, one.span.key.trace_id.bytes)
         count, categories = traces.get(key, (0, set()))
-        traces[key] = (count + len(one.rows), categories | set(one.categories))
+        traces[key] = (count + len(one.rows), categories.union(one.categories))
     sessions: Counter[tuple[int, str]] = Counter()
     # Traces, then sessions, each in one order, as the writer does: so that none waits for another.
     for (project_id, trace_id), (count, categories) in sorted(traces.items()):
@@ -129,16 +168,3 @@ async def _add(connection: Connection, found: Sequence[Findings]) -> None:
             sessions[project_id, session] += count
     for (project_id, session), count in sorted(sessions.items()):
         await connection.execute(_ADD_TO_SESSION, project_id, session, count)
-    rollups: dict[RollupKey, RollupDelta] = {}
-    for number, one in enumerate(found):
-        key_of = one.span.key
-        trace = UUID(key_of.trace_id.bytes)
-        await connection.execute(
-            _ADD_TO_SPAN, one.project_id, trace, key_of.span_id, key_of.start_time, len(one.rows)
-        )
-        delta = RollupDelta(one.span.record.dims)
-        delta.finding_count = len(one.rows)
-        rollups[one.project_id, one.span.record.start_ns // MINUTE_NS, number] = delta
-    await writing.copy_rollups(connection, rollups)
-    await writing.copy_findings(connection, [row for one in found for row in one.rows])
-    await writing.announce(connection, {one.project_id for one in found})

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, or_, tuple_
@@ -16,10 +16,6 @@ from bartizan.server.store.tables import finding_labels, findings
 LABELLED = ("trace_id", "span_id", "field", "category", "start_offset", "end_offset")
 """The columns that say which finding a label is about, beside the project."""
 
-_ORDER = (
-    findings.c.start_time, findings.c.trace_id, findings.c.span_id, findings.c.field,
-    findings.c.start_offset, findings.c.end_offset, findings.c.category, findings.c.rule,
-)  # fmt: skip
 _COLUMNS = (
     *findings.c,
     finding_labels.c.is_right,
@@ -29,7 +25,7 @@ _COLUMNS = (
 
 
 class FindingKey(NamedTuple):
-    """The place of a finding in a list."""
+    """The place of a finding in a list. Equal ones share it: two keys may be redacted to one."""
 
     start_time: datetime
     trace_id: UUID
@@ -39,6 +35,28 @@ class FindingKey(NamedTuple):
     end_offset: int
     category: str
     rule: str
+    code: str
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        """Returns the place of a finding."""
+        return cls(*(getattr(row, name) for name in cls._fields))
+
+
+class Position(NamedTuple):
+    """How far a list has come: the last place, and how many of the findings there were told."""
+
+    key: FindingKey
+    told: int
+
+    def moved(self, page: Sequence[Row[Any]]) -> Self:
+        """Returns how far the list has come after another page, which is not empty."""
+        key = FindingKey.of(page[-1])
+        told = sum(FindingKey.of(row) == key for row in page)
+        return type(self)(key, told + self.told if key == self.key else told)
+
+
+_ORDER = tuple(findings.c[name] for name in FindingKey._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +102,13 @@ class FindingReader(ProjectReader):
     """Reads findings with their labels, and labels them."""
 
     async def newest(
-        self, wanted: FindingFilter, after: FindingKey | None, limit: int
+        self, wanted: FindingFilter, after: Position | None, limit: int
     ) -> Sequence[Row[Any]]:
-        """Returns up to `limit` findings, of the newest span first, from after a place on."""
+        """Returns up to `limit` findings, of the newest span first, from after a position on."""
         query = self._with_labels().where(*wanted.conditions())
         if after is not None:
-            types = [column.type for column in _ORDER]
-            query = query.where(tuple_(*_ORDER) < tuple_(*after, types=types))
+            place = tuple_(*after.key, types=[column.type for column in _ORDER])
+            query = query.where(tuple_(*_ORDER) <= place).offset(after.told)
         return await self._rows(query.order_by(*(one.desc() for one in _ORDER)).limit(limit))
 
     async def of_span(self, trace_id: UUID, span_id: int) -> Sequence[Row[Any]]:

@@ -38,12 +38,12 @@ CROSS JOIN LATERAL (
     LIMIT {MAX_TRACE_SPANS}
 ) AS s
 """
-_TRACES = f"""
+_TRACES = """
 SELECT trace_id, start_time, span_count FROM traces
 WHERE project_id = :project AND start_time >= :start AND start_time < :end
     AND ((:before)::timestamptz IS NULL OR (start_time, trace_id) < (:before, :before_trace))
     AND mod(abs(hashtextextended(trace_id::text, 0) % 1000000), :nth) = 0
-ORDER BY start_time DESC, trace_id DESC LIMIT {PAGE_TRACES}
+ORDER BY start_time DESC, trace_id DESC LIMIT :limit
 """
 _TOTAL = """
 SELECT coalesce(sum(span_count), 0)::bigint FROM traces
@@ -87,7 +87,9 @@ class History:
         last: Row[Any] | None = None
         while True:
             before = {"before": last and last.start_time, "before_trace": last and last.trace_id}
-            traces = await self._rows(_TRACES, start=start, end=end, nth=nth, **before)
+            traces = await self._rows(
+                _TRACES, start=start, end=end, nth=nth, limit=PAGE_TRACES, **before
+            )
             for group in _groups(traces):
                 keys = await self._rows(_KEYS, traces=[row.trace_id for row in group])
                 for first in range(0, len(keys), PAGE_SPANS):

@@ -21,10 +21,9 @@ FROM finding_labels AS l JOIN findings AS f USING
 WHERE l.project_id = :project AND l.trace_id = ANY((:traces)::uuid[]) AND f.rule = :rule
 """
 _REDACTED = f"""
-SELECT trace_id, span_id, count(DISTINCT field) AS texts FROM findings
+SELECT DISTINCT trace_id, span_id, field FROM findings
 WHERE project_id = :project AND trace_id = ANY((:traces)::uuid[]) AND NOT shadow
     AND action = {common_pb2.ACTION_REDACT}
-GROUP BY trace_id, span_id
 """
 
 
@@ -35,20 +34,24 @@ class LabelReader:
         self._engine = engine
         self._project_id = project_id
 
-    async def of_rule(self, rule: str, traces: Collection[UUID]) -> Mapping[Span, Sequence[Label]]:
+    async def of_rule(
+        self, rule: str, traces: Collection[UUID], redacted: Mapping[Span, Collection[str]]
+    ) -> Mapping[Span, Sequence[Label]]:
         """Returns what people say of the findings of a rule in some traces."""
         labels: defaultdict[Span, list[Label]] = defaultdict(list)
         for row in await self._rows(_OF_RULE, traces, rule=rule):
-            labels[row.trace_id, row.span_id].append(
-                Label(row.field, row.category, row.start_offset, row.end_offset, row.is_right)
-            )
+            span = (row.trace_id, row.span_id)
+            is_redacted = row.field in redacted.get(span, ())
+            place = (row.field, row.category, row.start_offset, row.end_offset)
+            labels[span].append(Label(*place, row.is_right, is_redacted))
         return labels
 
-    async def redacted(self, traces: Collection[UUID]) -> Mapping[Span, int]:
-        """Returns how many texts of each span were redacted before they were stored."""
-        return {
-            (row.trace_id, row.span_id): row.texts for row in await self._rows(_REDACTED, traces)
-        }
+    async def redacted(self, traces: Collection[UUID]) -> Mapping[Span, Collection[str]]:
+        """Returns which texts of each span were redacted before they were stored."""
+        fields: defaultdict[Span, set[str]] = defaultdict(set)
+        for row in await self._rows(_REDACTED, traces):
+            fields[row.trace_id, row.span_id].add(row.field)
+        return fields
 
     async def _rows(
         self, query: str, traces: Collection[UUID], **values: Any

@@ -73,7 +73,7 @@ class Admin:
         project: str = "",
         expires: datetime | None = None,
     ) -> admin_pb2.CreateApiKeyResponse:
-        """Makes a key with scopes out of ingest, read, check and admin; holds the secret.
+        """Makes a key with scopes out of ingest, read, check, rules, admin; holds the secret.
 
         Raises ValueError for a scope that does not exist.
         """

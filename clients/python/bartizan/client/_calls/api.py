@@ -267,15 +267,18 @@ class Api:
                 self._dialed = _dial(self._target)
             return self._dialed
 
-    def _unary(self, method: Callable[..., Any], request: Any) -> Any:
+    def _unary(
+        self, method: Callable[..., Any], request: Any, timeout_s: float | None = None
+    ) -> Any:
         import grpc
 
         from bartizan.client._calls.errors import from_rpc
 
+        timeout_s = timeout_s or self._timeout_s
         failures = 0
         while True:
             try:
-                return method(request, metadata=self._target.metadata, timeout=self._timeout_s)
+                return method(request, metadata=self._target.metadata, timeout=timeout_s)
             except grpc.RpcError as raised:
                 error = from_rpc(raised)
             failures += 1

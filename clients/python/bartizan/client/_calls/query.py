@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from bartizan.client._calls.errors import InvalidArgument
-from bartizan.v1 import common_pb2, trace_pb2
+from bartizan.v1 import common_pb2, guardrail_pb2, trace_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +50,28 @@ class SessionQuery(TypedDict, total=False):
     environment: str
 
 
+class FindingQuery(TypedDict, total=False):
+    """Which findings. Everything that is given must hold."""
+
+    since: datetime | timedelta
+    """Of spans that began then or later; a timedelta counts back from now."""
+    until: datetime | timedelta
+    """Of spans that began before then."""
+    rule: str
+    category: str
+    """This one, and what is below it: all of "pii.…" when it is "pii"."""
+    trace_id: str
+    action: str
+    """"flag", "redact" or "block"."""
+    min_severity: str
+    """"info", "low", "medium", "high" or "critical"."""
+    shadow: bool
+    """Only of rules that watched, or of rules that acted."""
+    labelled: bool
+    """Only those of which a person said something, or nothing."""
+
+
+_ENUMS = {"action": common_pb2.Action, "min_severity": common_pb2.Severity}
 _TIMES = {"since": "start_time", "until": "end_time"}
 
 
@@ -63,6 +85,13 @@ def trace_filter(query: TraceQuery, now: datetime) -> trace_pb2.TraceFilter:
 def session_filter(query: SessionQuery, now: datetime) -> trace_pb2.SessionFilter:
     """Returns the message for a query; raises InvalidArgument for a name or value that is wrong."""
     wanted = trace_pb2.SessionFilter()
+    _fill(wanted, query, now)
+    return wanted
+
+
+def finding_filter(query: FindingQuery, now: datetime) -> guardrail_pb2.FindingFilter:
+    """Returns the message for a query; raises InvalidArgument for a name or value that is wrong."""
+    wanted = guardrail_pb2.FindingFilter()
     _fill(wanted, query, now)
     return wanted
 
@@ -82,18 +111,21 @@ def _fill(wanted: Any, query: Mapping[str, Any], now: datetime) -> None:
 
 def _set(wanted: Any, key: str, value: Any, now: datetime) -> None:
     if key in _TIMES:
-        getattr(wanted, _TIMES[key]).FromDatetime(_utc(value, now))
+        getattr(wanted, _TIMES[key]).FromDatetime(at(value, now))
     elif key == "min_duration":
         wanted.min_duration.FromTimedelta(value)
     elif key == "tags":
         wanted.tags.extend(value)
     elif key == "status":
         wanted.status = status_code(value)
+    elif key in _ENUMS:
+        setattr(wanted, key, _number(key, value))
     else:
         setattr(wanted, key, value)
 
 
-def _utc(value: datetime | timedelta, now: datetime) -> datetime:
+def at(value: datetime | timedelta, now: datetime) -> datetime:
+    """Returns a moment in UTC; a timedelta counts back from now."""
     when = now - value if isinstance(value, timedelta) else value
     # A time without a zone is the caller's own time, as everywhere in Python.
     return when.astimezone(timezone.utc)
@@ -104,3 +136,13 @@ def status_code(name: str) -> common_pb2.StatusCode.ValueType:
     if name.lower() not in ("ok", "error"):
         raise InvalidArgument(f'A status is "ok" or "error", not {name!r}.', field="status")
     return common_pb2.StatusCode.Value(f"STATUS_CODE_{name.upper()}")
+
+
+def _number(key: str, name: str) -> int:
+    enum: Any = _ENUMS[key]
+    prefix = f"{enum.DESCRIPTOR.name.upper()}_"
+    names = [one[len(prefix) :].lower() for one, number in enum.items() if number]
+    if name not in names:
+        raise InvalidArgument(f"{key} is one of {', '.join(names)}, not {name!r}.", field=key)
+    number: int = enum.Value(f"{prefix}{name.upper()}")
+    return number
