@@ -22,11 +22,21 @@ def prepared(
     project_id: int,
     spans: Sequence[common_pb2.Span],
     decisions: Mapping[int, list[Decision]] | None = None,
+    deferred: Mapping[int, set[str]] | None = None,
 ) -> Pending:
-    """Returns spans that only need to be written; `decisions` by the place of the span."""
+    """Returns spans that only need to be written.
+
+    `decisions` and the ids of `deferred` rules go by the place of the span.
+    """
     now_ns = time.time_ns()
     records = [NativeConverter().record(span, now_ns) for span in spans]
-    batch = Batch(project_id, records, range(len(records)), decisions=dict(decisions or {}))
+    batch = Batch(
+        project_id,
+        records,
+        range(len(records)),
+        decisions=dict(decisions or {}),
+        deferred=dict(deferred or {}),
+    )
     return Pending(batch, prepare(batch, Encoder(MAX_FIELD), now_ns), now_ns)
 
 
