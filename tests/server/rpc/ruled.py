@@ -37,9 +37,11 @@ from bartizan.server.web import application
 from bartizan.server.web_body import BodyMemory
 from bartizan.server.web_otlp import OtlpDoor
 from bartizan.server.web_serve import bind, serve_http
+from bartizan.v1 import guardrail_pb2 as pb
 from bartizan.v1 import guardrail_pb2_grpc
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+GONE = "organizations/acme/projects/gone"
 SERVICE = "/bartizan.v1.GuardrailService"
 HOUSE = """
 rules:
@@ -160,3 +162,37 @@ async def served(engine: AsyncEngine, folder: Path) -> AsyncIterator[House]:
             house.stub = guardrail_pb2_grpc.GuardrailServiceStub(wire)
             house.http = running.port
             yield house
+
+
+async def create(house: House, document: Any = None, **options: Any) -> pb.GuardrailRule:
+    """Makes a rule."""
+    sent = document if isinstance(document, Struct) else struct(document or rule())
+    request = pb.CreateRuleRequest(rule=pb.GuardrailRule(document=sent), **options)
+    return (await house.call("CreateRule", request)).rule  # type: ignore[no-any-return]
+
+
+async def update(
+    house: House, name: str, document: Any, etag: str = "", **options: Any
+) -> pb.GuardrailRule:
+    """Replaces a rule."""
+    made = pb.GuardrailRule(name=name, document=struct(document), etag=etag)
+    answer = await house.call("UpdateRule", pb.UpdateRuleRequest(rule=made, **options))
+    return answer.rule  # type: ignore[no-any-return]
+
+
+async def get(house: House, name: str = "mine", version: str = "") -> pb.GuardrailRule:
+    """Returns a rule."""
+    answer = await house.call("GetRule", pb.GetRuleRequest(name=name, version=version))
+    return answer.rule  # type: ignore[no-any-return]
+
+
+async def listed(house: House) -> dict[str, pb.GuardrailRule]:
+    """Returns the rules by id."""
+    answer = await house.call("ListRules", pb.ListRulesRequest())
+    return {one.name.rpartition("/")[2]: one for one in answer.rules}
+
+
+async def apply(house: House, *documents: Any, **options: Any) -> pb.ApplyRulesResponse:
+    """Applies documents."""
+    request = pb.ApplyRulesRequest(documents=map(struct, documents), **options)
+    return await house.call("ApplyRules", request)  # type: ignore[no-any-return]

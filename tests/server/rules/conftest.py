@@ -1,6 +1,7 @@
 """A database whose rules are those of these tests, and books over it."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from tests.support.database import Databases
 from tests.support.ruling import add_project, opened_book
 
 from bartizan.server.rules.book import RuleBook
+from bartizan.server.rules.keeping import Author, RuleKeeper
 from bartizan.server.store.engine import create_engine
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUSE = """
 rules:
   - {id: house, plugin: words, config: {words: [bad]}}
@@ -41,3 +44,13 @@ async def book(rules_engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[RuleB
 @pytest.fixture
 async def project(rules_engine: AsyncEngine) -> int:
     return await add_project(rules_engine)
+
+
+@pytest.fixture
+def keeper(rules_engine: AsyncEngine, book: RuleBook) -> RuleKeeper:
+    return RuleKeeper(rules_engine, book, lambda: NOW)
+
+
+@pytest.fixture
+def author(project: int) -> Author:
+    return Author(project, "ada")

@@ -169,6 +169,21 @@ async def test_each_project_keeps_its_own_time(url: str, connection: Connection)
     assert await ages(connection, "spans", brief, "start_time") == [1, 6]
 
 
+async def test_labels_expire_as_findings_do(url: str, connection: Connection) -> None:
+    brief, long = [await make_project(connection, days) for days in (7, 365)]
+    for project_id in (brief, long):
+        for age in (6, 8):
+            await connection.execute(
+                "INSERT INTO finding_labels VALUES"
+                " ($1, gen_random_uuid(), 1, 'name', 'pii.mail', 0, 1, true, 'ada', $2)",
+                project_id,
+                NOW - timedelta(days=age),
+            )
+    await retention.expire(connection, NOW)
+    assert await ages(connection, "finding_labels", brief, "create_time") == [6]
+    assert await ages(connection, "finding_labels", long, "create_time") == [6, 8]
+
+
 async def test_more_rows_than_one_transaction_deletes(
     url: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

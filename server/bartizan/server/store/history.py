@@ -32,11 +32,13 @@ LEFT JOIN span_payloads AS p ON p.trace_id = k.trace_id AND p.span_id = k.span_i
     AND p.project_id = :project AND p.start_time = k.start_time
 """
 _KEYS = f"""
-SELECT s.trace_id, s.span_id, s.start_time FROM unnest((:traces)::uuid[]) AS k (trace_id)
+SELECT s.trace_id, s.span_id, s.start_time
+FROM unnest((:traces)::uuid[]) WITH ORDINALITY AS k (trace_id, place)
 CROSS JOIN LATERAL (
     SELECT * FROM spans WHERE spans.trace_id = k.trace_id AND spans.project_id = :project
     LIMIT {MAX_TRACE_SPANS}
 ) AS s
+ORDER BY k.place
 """
 _TRACES = """
 SELECT trace_id, start_time, span_count FROM traces
@@ -102,10 +104,11 @@ class History:
             last = traces[-1]
 
     async def spans(self, keys: Sequence[SpanKey]) -> Sequence[StoredSpan]:
-        """Returns those of the spans that are there."""
+        """Returns those of the spans that are there, in the order of the keys."""
         traces, spans, times = zip(*keys, strict=True) if keys else ((), (), ())
         rows = await self._rows(_SELECT, traces=list(traces), spans=list(spans), times=list(times))
-        return [_span(row) for row in rows]
+        found = {span.key: span for span in map(_span, rows)}
+        return [found[key] for key in keys if key in found]
 
     async def _rows(self, query: str, **values: Any) -> Sequence[Row[Any]]:
         async with self._engine.connect() as connection:
