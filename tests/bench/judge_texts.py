@@ -39,7 +39,7 @@ PLANTED = (
 def rules() -> str:
     """Returns the default rules with a rule of many patterns beside them."""
     document = yaml.safe_load(default_rules())
-    words = [{"id": f"word-{n}", "words": [f"codename-{n}"]} for n in range(PATTERNS)]
+    words = [{"id": f"word_{n}", "words": [f"codename-{n}"]} for n in range(PATTERNS)]
     document["rules"].append({"id": "words", "plugin": "patterns", "config": {"patterns": words}})
     return yaml.safe_dump(document)
 

@@ -14,8 +14,10 @@ from tests.support.spans import make_span
 from bartizan.client import Bartizan
 
 ROOT = Path(__file__).parents[2]
-SOURCES = [ROOT / "proto", ROOT / "clients" / "python", ROOT]
-SUFFIXES = {".py", ".pyi", ".proto", ".typed", ".yaml", ".binpb", ".npz", ".txt", ".md"}
+SOURCES = [ROOT / "proto", ROOT / "clients" / "python", ROOT / "guardrails" / "models", ROOT]
+SUFFIXES = {
+    ".py", ".pyi", ".proto", ".typed", ".yaml", ".binpb", ".npz", ".txt", ".md", ".json", ".onnx"
+}  # fmt: skip
 MUST_HAVE = {
     "bartizan-": {
         "bartizan/guardrails/default_rules.yaml",
@@ -29,6 +31,12 @@ MUST_HAVE = {
         "bartizan/server/store/migrations/versions/0002_feedback.py",
     },
     "bartizan_client-": {"bartizan/client/py.typed"},
+    "bartizan_models-": {
+        "bartizan/models/heads.json",
+        "bartizan/models/layers_3.onnx",
+        "bartizan/models/tokenizer.json",
+        "bartizan/models/words.npz",
+    },
     "bartizan_proto-": {
         "bartizan/v1/descriptors.binpb",
         "bartizan/v1/py.typed",
@@ -45,7 +53,7 @@ def pip(*arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The three wheels, built without a network."""
+    """The four wheels, built without a network."""
     folder = tmp_path_factory.mktemp("wheels")
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
     pip("wheel", *offline, *map(str, SOURCES))

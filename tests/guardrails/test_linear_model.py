@@ -47,7 +47,9 @@ def test_any_text_has_a_score(text: str) -> None:
     assert 0 <= found.start <= found.end <= len(text)
 
 
-@given(st.lists(st.sampled_from(["a purple elephant ", "dances", "", "no", "\ud800", 300 * "ab c "])))
+@given(
+    st.lists(st.sampled_from(["a purple elephant ", "dances", "", "no", "\ud800", 300 * "ab c "]))
+)
 def test_texts_together_score_as_they_do_alone(texts: list[str]) -> None:
     assert PURPLE.score(texts) == [PURPLE.score([text])[0] for text in texts]
 

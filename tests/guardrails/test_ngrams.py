@@ -38,7 +38,7 @@ def test_any_text_has_features_within_it(text: str) -> None:
 def test_pieces_have_the_same_features_together_as_alone(parts: list[str]) -> None:
     together = features_of(parts)
     found = sorted(zip(together.buckets.tolist(), together.places.tolist(), strict=True))
-    alone = []
+    alone: list[tuple[int, int]] = []
     for number, part in enumerate(parts):
         before = sum(map(len, parts[:number]))
         one = features(part)

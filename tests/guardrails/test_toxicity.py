@@ -12,7 +12,7 @@ from bartizan.plugins.contract import Guardrail, Role
 from bartizan.plugins.rules import load_rules
 from bartizan.plugins.testing import GuardrailConformance
 
-TOXICITY = Toxicity(ToxicityConfig(kinds=tuple(Kind)))
+TOXICITY = Toxicity(ToxicityConfig(kinds=tuple(Kind), second_look=False))
 ABUSE = "You are a stupid, worthless idiot and everybody hates you."
 CLEAN = "The deployment finished without errors, and every service reported that it is healthy. "
 
@@ -29,6 +29,11 @@ def alarms(value: str, role: Role = Role.USER) -> set[str]:
 class TestToxicity(GuardrailConformance):
     def make(self) -> Guardrail:
         return Toxicity(ToxicityConfig())
+
+
+class TestToxicityAtFirstLook(GuardrailConformance):
+    def make(self) -> Guardrail:
+        return Toxicity(ToxicityConfig(second_look=False))
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,9 @@ async def test_a_shared_plugin_is_closed_once() -> None:
 
 async def test_a_rule_that_does_not_report_is_only_noted() -> None:
     heard = Heard()
-    rules = "rules: [{id: quiet, plugin: x, report: false}, {id: loud, plugin: x}]"
+    rules = (
+        "rules: [{id: quiet, plugin: x, report: false}, {id: loud, plugin: x, report_from: 0.5}]"
+    )
     one = chain(rules, Finder(), Finder(), metrics=heard)
     judged = await one.judge(texts("a secret", "clean", "a secret"))
     assert {index: [one.rule for one in said] for index, said in judged.decisions.items()} == {

@@ -6,9 +6,10 @@ from enum import StrEnum
 from pydantic import Field
 
 from bartizan.guardrails.engine.evidence import FAMILIES, matches
-from bartizan.guardrails.engine.first_look import FirstLook, Heads
+from bartizan.guardrails.engine.first_look import Heads
 from bartizan.guardrails.engine.linear_model import WindowScore
 from bartizan.guardrails.engine.normalise_view import View
+from bartizan.guardrails.engine.second_cascade import Cascade, can_look_again
 from bartizan.plugins.config import PluginConfig
 from bartizan.plugins.contract import Finding, Role, Text
 
@@ -46,6 +47,11 @@ class InjectionConfig(PluginConfig):
         description="What is looked at: `user`: what users write; `tool`: what tools and"
         " retrieval bring in.",
     )
+    second_look: bool = Field(
+        default_factory=can_look_again,
+        description="Whether a small transformer judges what the first look does not clear in"
+        " results of tools and retrieved text. On where `bartizan-models` is installed.",
+    )
 
 
 class Injection:
@@ -63,19 +69,22 @@ class Injection:
         heads: dict[Role, Heads] = {
             role: (f"injection_{head}",) for role, head in ROLES.items() if head in config.heads
         }
-        self._first_look = FirstLook("injection", heads, _named)
+        self._looks = Cascade("injection", heads, _named, look_again=config.second_look)
 
     async def start(self) -> None:
-        """Loads the models. Takes a tenth of a second the first time."""
-        await self._first_look.start()
+        """Loads the models. Takes half a second the first time.
+
+        Raises ImportError if the second look is asked for and not installed.
+        """
+        await self._looks.start()
 
     async def check(self, texts: Sequence[Text]) -> Sequence[Sequence[Finding]]:
         """Returns the attack in each text, if there is one, in the order of the texts."""
-        return await self._first_look.at(texts)
+        return await self._looks.at(texts)
 
     async def aclose(self) -> None:
         """Lets the threads go."""
-        self._first_look.close()
+        self._looks.close()
 
 
 def _named(head: str, view: View, found: WindowScore) -> tuple[str, str]:

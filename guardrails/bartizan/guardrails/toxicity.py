@@ -5,9 +5,10 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from bartizan.guardrails.engine.first_look import FirstLook
+from bartizan.guardrails.engine.first_look import Heads
 from bartizan.guardrails.engine.linear_model import WindowScore
 from bartizan.guardrails.engine.normalise_view import View
+from bartizan.guardrails.engine.second_cascade import Cascade, can_look_again
 from bartizan.plugins.config import PluginConfig
 from bartizan.plugins.contract import Finding, Role, Text
 
@@ -34,6 +35,11 @@ class ToxicityConfig(PluginConfig):
         description="What is looked for: `abuse`, `profanity`, `hate`. Words for groups of people "
         "alone can look like hate to its model.",
     )
+    second_look: bool = Field(
+        default_factory=can_look_again,
+        description="Whether a small transformer judges what the first look does not clear of"
+        " `abuse`. On where the package `bartizan-models` is installed.",
+    )
 
 
 class Toxicity:
@@ -49,19 +55,23 @@ class Toxicity:
     def __init__(self, config: ToxicityConfig) -> None:
         """Makes the guardrail. It loads its models at `start` or at the first check."""
         heads = tuple(f"toxicity_{kind}" for kind in dict.fromkeys(config.kinds))
-        self._first_look = FirstLook("toxicity", dict.fromkeys(ROLES, heads), _named)
+        by_role: dict[Role, Heads] = dict.fromkeys(ROLES, heads)
+        self._looks = Cascade("toxicity", by_role, _named, look_again=config.second_look)
 
     async def start(self) -> None:
-        """Loads the models. Takes a tenth of a second the first time."""
-        await self._first_look.start()
+        """Loads the models. Takes half a second the first time.
+
+        Raises ImportError if the second look is asked for and not installed.
+        """
+        await self._looks.start()
 
     async def check(self, texts: Sequence[Text]) -> Sequence[Sequence[Finding]]:
         """Returns what is toxic in each text, in the order of the texts."""
-        return await self._first_look.at(texts)
+        return await self._looks.at(texts)
 
     async def aclose(self) -> None:
         """Lets the threads go."""
-        self._first_look.close()
+        self._looks.close()
 
 
 def _named(head: str, view: View, found: WindowScore) -> tuple[str, str]:

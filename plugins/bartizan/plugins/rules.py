@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from bartizan.plugins.combining import Condition
 from bartizan.plugins.config import PluginConfig, as_mapping, nearest, parse_config
-from bartizan.plugins.contract import Role
+from bartizan.plugins.contract import Finding, Role
 from bartizan.plugins.decision import Action, Severity, Verdict
 from bartizan.plugins.errors import ConfigError
 
@@ -119,6 +119,9 @@ class Rule(PluginConfig):
     report: bool = Field(
         True, description="Off: what it finds is told nobody, and only serves `when` and `after`."
     )
+    report_from: float = Field(
+        0.0, ge=0, le=1, description="Findings below this score only serve `when` and `after`."
+    )
     max_concurrency: int = Field(8, ge=1, le=1_024, description="How many calls may run at once.")
 
     @model_validator(mode="after")
@@ -153,6 +156,12 @@ class Rule(PluginConfig):
         if choice is None:
             return self.action is Action.REDACT
         return choice == OnFailure.DENY
+
+    def reported(self, findings: Sequence[Finding]) -> Sequence[Finding]:
+        """Returns those of its findings that are told."""
+        if self.report and not self.report_from:
+            return findings
+        return [one for one in findings if self.report and one.score >= self.report_from]
 
     @property
     def uses_pseudonyms(self) -> bool:
@@ -194,7 +203,7 @@ def _problems(rule: Rule) -> Iterator[str]:
     if rule.when is not None and not rule.when.finds():
         yield "'when' holds only by what is not found, so that there is nothing to act on"
     acts = rule.action is not Action.FLAG
-    if acts and not rule.report:
+    if acts and (not rule.report or rule.report_from):
         yield f"a rule that can {rule.action} has to report it"
     if rule.stage is Stage.DEFERRED and acts:
         yield f"a deferred rule can only flag: it runs after the write, too late to {rule.action}"

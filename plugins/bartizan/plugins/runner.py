@@ -111,8 +111,8 @@ class RuleRunner:
             self._metrics.circuit(self.rule.id, False)
         self._breaker.succeeded()
         self._metrics.judged(self.rule.id, texts, seconds)
-        if found and counts and self.rule.report:
-            findings = sum(map(len, found.values()))
+        findings = sum(len(self.rule.reported(one)) for one in found.values()) if counts else 0
+        if findings:
             self._metrics.found(self.rule.id, self.rule.action, self.rule.shadow, findings)
 
     def _plugin_failed(

@@ -36,14 +36,14 @@ class Said:
         if outcome.failure is not None:
             unjudged = range(len(indexes)) if outcome.unjudged is None else outcome.unjudged
             self._add_failure(rule, [indexes[at] for at in unjudged], outcome.failure)
-        if not rule.report:
-            for position in outcome.found:
-                self._unreported.setdefault(indexes[position], []).append(rule.id)
-            return
         redacts = rule.action is Action.REDACT and not rule.shadow
         for position, findings in outcome.found.items():
             index = indexes[position]
-            self._decide(rule, index, findings, rule.verdict)
+            told = rule.reported(findings)
+            if len(told) < len(findings):
+                self._unreported.setdefault(index, []).append(rule.id)
+            if told:
+                self._decide(rule, index, told, rule.verdict)
             if redacts:
                 self._spans.setdefault(index, []).extend(_spans(rule, findings))
 

@@ -5,7 +5,6 @@ A text is judged by its window that scores most, so that one bad sentence in a l
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from importlib.resources import files
 from itertools import accumulate, pairwise
 from typing import IO, Any, NamedTuple, Self
@@ -15,20 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from bartizan.guardrails.engine.evidence import evidence
+from bartizan.guardrails.engine.feature_memory import features_remembered
 from bartizan.guardrails.engine.ngrams import (
     BUCKETS,
     Features,
     Integers,
     batches,
-    features_of,
     pieces,
     windows,
 )
 
 Floats = npt.NDArray[np.float64]
-
-BATCHES_REMEMBERED = 16
-"""Several models look at the same texts one after the other."""
 
 
 class WindowScore(NamedTuple):
@@ -159,7 +155,7 @@ class LinearModel:
 
         The windows of a piece are those from its number's entry in the last list to the next.
         """
-        found = _features(parts)
+        found = features_remembered(parts)
         lengths = [len(part) for part in parts]
         spans = [windows(length) for length in lengths]
         starts = np.concatenate([span[0] for span in spans])
@@ -177,8 +173,3 @@ class LinearModel:
         counts = count[ends] - count[starts]
         sums: Floats = (total[ends] - total[starts]) / np.sqrt(counts + self.prior)
         return sums
-
-
-@lru_cache(BATCHES_REMEMBERED)
-def _features(parts: tuple[str, ...]) -> Features:
-    return features_of(parts)

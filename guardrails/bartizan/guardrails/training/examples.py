@@ -123,6 +123,12 @@ def of_hate(rows: Sequence[Row], seed: int) -> list[Row]:
     return _finished([*kept, *_written(_about_abuse(), OF_HATE, seed)], seed)
 
 
+def written_hate(seed: int) -> list[Row]:
+    """Returns the texts written about groups of people, and insults that are about none."""
+    about = [one for one in OF_HATE if one.section != "harmless"]
+    return list(_written(_about_abuse(), about, seed))
+
+
 def of_profanity(rows: Sequence[Row], seed: int) -> list[Row]:
     """Returns what the model of profanity learns from: its labels go by the words alone."""
     texts = [*rows, *_written(_about_abuse(), OF_ABUSE, seed)]

@@ -1,0 +1,1 @@
+"""The files of the model of the second look, which `bartizan.guardrails.engine` reads."""
