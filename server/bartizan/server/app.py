@@ -42,7 +42,7 @@ from bartizan.server.rpc.otlp import OtlpTraceService
 from bartizan.server.rpc.tls import Tls
 from bartizan.server.rpc.traces import TraceService
 from bartizan.server.rules.book import RuleBook, default_rules
-from bartizan.server.rules.deferred import DeferredWork
+from bartizan.server.rules.deferred import BUSY, Backlog, DeferredWork
 from bartizan.server.rules.keeping import RuleKeeper
 from bartizan.server.store import guardrail_rules
 from bartizan.server.store.engine import create_engine
@@ -173,14 +173,21 @@ async def _build(process: Process, stack: AsyncExitStack) -> _Parts:
         group_spans=settings.limits.group_spans,
     )
     writing = await stack.enter_async_context(_background(writer.run(), "writer"))
-    pipeline = Pipeline(
-        Judge(rules.now), Encoder(settings.limits.max_field_bytes), writer, time.time_ns
-    )
+    backlog = Backlog(metrics)
+    judge = Judge(rules.now, backlog.has_room)
+    pipeline = Pipeline(judge, Encoder(settings.limits.max_field_bytes), writer, time.time_ns)
     keys = (Keys if settings.auth.enabled else Anonymous)(engine, _now)
     tail = Tail(engine, metrics)
     listener = Listener(url, {CHANNEL: tail.committed, KEYS_CHANNEL: keys.forget})
     await stack.enter_async_context(_background(listener.run(), "listener"))
-    deferred = DeferredWork(url, engine, rules, metrics, load=lambda: writer.fill)
+    deferred = DeferredWork(
+        url,
+        engine,
+        rules,
+        metrics,
+        backlog,
+        is_busy=lambda: judge.under_way > 0 or writer.fill > BUSY,
+    )
     await stack.enter_async_context(_background(deferred.run(), "deferred"))
     quotas = Quotas(time.time_ns)
     ingest = IngestService(

@@ -93,7 +93,7 @@ class Metrics:
 
         self.deferred_spans = self._counter(
             "bartizan_deferred_spans",
-            "Spans that deferred rules looked at after the write, or were given up.",
+            "Spans for deferred rules: judged, given_up after failures, passed_over if many wait.",
             "outcome",
         )
         self.deferred_backlog = self._gauge(

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 
+import pytest
 from tests.support.spans import make_span
 
 from bartizan.plugins.contract import Finding, Role, Text
@@ -24,7 +25,7 @@ class Censor:
 
     def __init__(self) -> None:
         self.deferred: list[Rule] = []
-        self.looks_at_context = False
+        self.looks_at_context = self.looks_at_groups = False
         self.complete = True
         self.shown: list[Text] = []
         self.contexts: Sequence[Context] | None = None
@@ -115,10 +116,43 @@ def test_decisions_and_replacements_reach_their_span() -> None:
     assert batch.records[0].dims.agent == "support-bot"
 
 
-def test_short_texts_that_were_clean_are_not_shown_again() -> None:
+def test_what_was_clean_is_not_shown_again() -> None:
     rules = Censor()
-    judge(rules, batch_of(span_with(user_id="u-1")), batch_of(span_with(user_id="u-1")))
+    again = batch_of(span_with(user_id="u-1", agent="another"))
+    judge(rules, batch_of(span_with(user_id="u-1")), again)
+    assert rules.values == {"another"}
+
+
+def test_messages_are_shown_again_if_they_are_judged_together() -> None:
+    rules = Censor()
+    rules.looks_at_groups = True
+    judge(rules, batch_of(span_with()), batch_of(span_with()))
     assert rules.values == {"Where is my order?", "It is on its way."}
+
+
+@pytest.mark.parametrize(("call_id", "shown"), [("c-1", 1), ("", 2)])
+def test_a_call_of_a_tool_is_the_same_only_by_its_id(call_id: str, shown: int) -> None:
+    rules = Censor()
+    span = span_with()
+    del span.input[:], span.output[:]
+    span.output.add(
+        role=common_pb2.ROLE_TOOL_CALL, content='{"q": 1}', name="find", tool_call_id=call_id
+    )
+    under_test = Judge(lambda project_id: rules)
+    seen = 0
+    for _ in range(2):
+        rules.shown = []
+        asyncio.run(under_test.judge(batch_of(span)))
+        seen += sum(text.role is Role.TOOL_CALL for text in rules.shown)
+    assert seen == shown
+
+
+def test_one_message_from_another_is_another() -> None:
+    rules = Censor()
+    swapped = span_with()
+    swapped.input[0].role = common_pb2.ROLE_TOOL_RESULT
+    judge(rules, batch_of(span_with()), batch_of(swapped))
+    assert "Where is my order?" in rules.values
 
 
 def test_texts_that_were_found_fault_with_are_shown_again() -> None:
@@ -141,9 +175,10 @@ def test_new_rules_see_everything_again() -> None:
     under_test = Judge(lambda project_id: in_force[0])
     for rules in (old, new, new):
         in_force[0] = rules
+        rules.shown = []
         asyncio.run(under_test.judge(batch_of(span_with())))
     assert "support-bot" in old.values
-    assert "support-bot" not in new.values
+    assert not new.values
     assert "support-bot" in new.ever
 
 
@@ -177,6 +212,15 @@ def test_what_is_not_reported_still_asks_for_a_second_look() -> None:
     batch = batch_of(span_with(), span_with(user_id="bad user"))
     judge(rules, batch)
     assert batch.deferred == {1: {"second"}}
+
+
+def test_spans_that_have_no_room_are_not_marked() -> None:
+    rules = Censor()
+    rules.deferred = [Rule(id="all", plugin="p", stage="deferred")]
+    batch = batch_of(span_with(), span_with())
+    under_test = Judge(lambda project_id: rules, lambda spans: spans < 2)
+    asyncio.run(under_test.judge(batch))
+    assert batch.deferred == {}
 
 
 def test_what_a_rule_had_no_time_for_is_marked() -> None:

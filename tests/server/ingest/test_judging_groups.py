@@ -19,7 +19,7 @@ NOW_NS = 1_790_000_000_000_000_000
 class Watching:
     """Allows everything, and remembers what it was shown."""
 
-    looks_at_context = False
+    looks_at_context = looks_at_groups = False
     deferred: Sequence[Rule] = ()
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ Span = common_pb2.Span
 class Censor:
     """Blocks what is bad, redacts what is private, and only says so of what is odd."""
 
-    looks_at_context = False
+    looks_at_context = looks_at_groups = False
     deferred: Sequence[Rule] = ()
 
     async def judge(

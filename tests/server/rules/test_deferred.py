@@ -21,7 +21,7 @@ from bartizan.server.ingest.native import NativeConverter
 from bartizan.server.ingest.pipeline import Pipeline
 from bartizan.server.metrics import Metrics
 from bartizan.server.rules.book import RuleBook
-from bartizan.server.rules.deferred import DeferredWork
+from bartizan.server.rules.deferred import MAX_WAITING, Backlog, DeferredWork
 from bartizan.server.rules.keeping import Author, RuleKeeper
 from bartizan.server.store.clock import from_ns
 from bartizan.server.store.deferred import DeferredCheck, Findings
@@ -50,9 +50,11 @@ class Work:
         self.metrics = Metrics(self.registry)
         self.late = self.deferred()
 
-    def deferred(self, load: Callable[[], float] = lambda: 0.0, **options: Any) -> DeferredWork:
-        url = options.pop("url", self.url)
-        return DeferredWork(url, self.engine, self.book, self.metrics, load=load, **options)
+    def deferred(self, is_busy: Callable[[], bool] = lambda: False, **options: Any) -> DeferredWork:
+        url, backlog = options.pop("url", self.url), Backlog(self.metrics)
+        return DeferredWork(
+            url, self.engine, self.book, self.metrics, backlog, is_busy=is_busy, **options
+        )
 
     async def keep(self, *documents: dict[str, Any]) -> None:
         """Makes these the rules of the project."""
@@ -255,7 +257,7 @@ async def test_who_is_stopped_gives_its_spans_back(work: Work) -> None:
 async def test_storing_goes_first(work: Work) -> None:
     await work.keep(LATE)
     await work.store("odd")
-    loads = iter([0.9, 0.51, 0.5, 0.0])
+    busy = iter([True, True, False, False])
     slept: list[int] = []
 
     async def sleep(seconds: float) -> None:
@@ -264,7 +266,7 @@ async def test_storing_goes_first(work: Work) -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await work.deferred(lambda: next(loads), sleep=sleep).run()
+        await work.deferred(lambda: next(busy), sleep=sleep).run()
     assert slept == [1, 1, 0]
     assert work.metric("deferred_backlog") == 1
     assert (work.metric("deferred_age_seconds") or 0) > 0
@@ -275,16 +277,16 @@ async def test_what_waits_is_told_while_there_is_work(work: Work) -> None:
     await work.store(*["odd"] * 40)
     told: list[float | None] = []
 
-    def load() -> float:
+    def is_busy() -> bool:
         told.append(work.metric("deferred_backlog"))
-        return 0.0
+        return False
 
     async def sleep(seconds: float) -> None:
         raise asyncio.CancelledError
 
     seconds = iter(range(0, 10_000, 60))
     with pytest.raises(asyncio.CancelledError):
-        await work.deferred(load, sleep=sleep, clock=lambda: next(seconds)).run()
+        await work.deferred(is_busy, sleep=sleep, clock=lambda: next(seconds)).run()
     assert told == [40, 8, 0]
 
 
@@ -322,10 +324,10 @@ async def test_a_connection_that_breaks_is_made_anew(work: Work) -> None:
     await work.store("odd")
     broken = False
 
-    def load() -> float:
+    def is_busy() -> bool:
         nonlocal broken
         if broken:
-            return 0.0
+            return False
         broken = True
         raise ConnectionResetError
 
@@ -334,8 +336,18 @@ async def test_a_connection_that_breaks_is_made_anew(work: Work) -> None:
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await work.deferred(load, sleep=sleep).run()
+        await work.deferred(is_busy, sleep=sleep).run()
     assert await work.found() == [(1, "late", "test.word")]
     async with connected(work.url) as looking:
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bartizan deferred'"
         assert await looking.fetchval(query) == 0
+
+
+def test_what_waits_is_bounded(work: Work) -> None:
+    backlog = Backlog(work.metrics)
+    assert backlog.has_room(3)
+    backlog.tell(MAX_WAITING, 9.0)
+    assert not backlog.has_room(3)
+    assert work.metric("deferred_spans_total", outcome="passed_over") == 3
+    backlog.tell(MAX_WAITING - 1, 9.0)
+    assert backlog.has_room(3)

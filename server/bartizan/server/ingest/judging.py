@@ -26,6 +26,11 @@ class Rules(Protocol):
         ...
 
     @property
+    def looks_at_groups(self) -> bool:
+        """Tells whether what is clean in one span may not be beside other texts."""
+        ...
+
+    @property
     def deferred(self) -> Sequence[Rule]:
         """The rules that look at spans after the write."""
         ...
@@ -40,10 +45,20 @@ class Rules(Protocol):
 class Judge:
     """Applies to each batch the rules of its project."""
 
-    def __init__(self, rules: Callable[[int], Rules]) -> None:
-        """Makes a judge. `rules` returns those in force for a project at this moment."""
+    def __init__(
+        self, rules: Callable[[int], Rules], has_room: Callable[[int], bool] = lambda spans: True
+    ) -> None:
+        """Makes a judge.
+
+        Args:
+            rules: returns those in force for a project at this moment.
+            has_room: returns whether so many spans more may wait for deferred rules.
+        """
         self._rules = rules
+        self._has_room = has_room
         self._texts: WeakKeyDictionary[Rules, Texts] = WeakKeyDictionary()
+        self.under_way = 0
+        """Batches that are being judged."""
 
     async def judge(self, batch: Batch) -> None:
         """Puts the decisions into the batch, and redacted texts in the place of the others."""
@@ -55,7 +70,11 @@ class Judge:
         found: dict[int, set[str]] = {}
         if texts:
             at_texts = [contexts[position] for position, _ in places] if contextual else None
-            judgement = await rules.judge(texts, at_texts)
+            self.under_way += 1
+            try:
+                judgement = await rules.judge(texts, at_texts)
+            finally:
+                self.under_way -= 1
             if not contextual and judgement.complete:
                 dirty = judgement.decisions.keys() | judgement.unreported.keys()
                 known.remember(batch.records, texts, dirty)
@@ -67,11 +86,14 @@ class Judge:
                 found = _found(places, judgement)
         for rule in rules.deferred:
             _defer(batch, rule, contexts, found)
+        if batch.deferred and not self._has_room(len(batch.deferred)):
+            batch.deferred.clear()
 
     def _known(self, rules: Rules) -> Texts:
         known = self._texts.get(rules)
         if known is None:
-            known = self._texts[rules] = Texts()
+            known = Texts(remember_messages=not rules.looks_at_groups)
+            self._texts[rules] = known
         return known
 
 

@@ -5,6 +5,9 @@ keys, events, error texts. A number that is long enough to be a card or a teleph
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from hashlib import blake2b
+from itertools import islice
+from secrets import token_bytes
 
 from bartizan.plugins.contract import Role, Text, ToolUse
 from bartizan.server.ingest.rewrite import KEY, Path
@@ -13,6 +16,8 @@ from bartizan.v1 import common_pb2
 
 MAX_CLEAN = 50_000
 """How many short texts are remembered as clean: some megabytes."""
+MAX_MESSAGES = 100_000
+"""How many messages are remembered as clean: some ten megabytes."""
 SHORT = 256
 LONG_NUMBER = 1_000_000
 """A number from here on is looked at as text: shorter ones identify nobody."""
@@ -23,6 +28,7 @@ _RARE = ("status_message", "price_table", "cost_currency")
 _INPUT = [("input", index, "content") for index in range(1024)]
 _OUTPUT = [("output", index, "content") for index in range(1024)]
 _TOOL_ROLES = frozenset((common_pb2.ROLE_TOOL_CALL, common_pb2.ROLE_TOOL_RESULT))
+_KEY = token_bytes(32)
 _new = tuple.__new__
 
 Place = tuple[int, Path]
@@ -30,10 +36,17 @@ Place = tuple[int, Path]
 
 
 class Texts:
-    """Finds texts. Remembers short ones that were clean, as most repeat, and leaves those out."""
+    """Finds texts. Remembers what was clean, as most repeats, and leaves that out.
 
-    def __init__(self) -> None:
+    Short texts beside the messages are remembered as they are; of messages, which a conversation
+    sends again with each of its turns, a digest is.
+    """
+
+    def __init__(self, *, remember_messages: bool = False) -> None:
+        """Makes one that knows nothing. Messages are not to be remembered if others matter."""
+        self._remember_messages = remember_messages
         self._clean: set[str] = {""}
+        self._clean_messages: dict[bytes, None] = {}
         # By identity: the object is kept, so that its number stays its own.
         self._clean_dims: dict[int, Dims] = {}
 
@@ -41,6 +54,7 @@ class Texts:
         """Returns every text of some spans that may not be clean, and where it stands."""
         texts: list[Text] = []
         places: list[Place] = []
+        known = self._clean_messages
         for position, record in enumerate(records):
             group = position + 1
             for messages, paths in ((record.input, _INPUT), (record.output, _OUTPUT)):
@@ -48,8 +62,10 @@ class Texts:
                     role, content, name, call_id, mime_type, _ = message
                     if content:
                         use = _use(record, message) if role in _TOOL_ROLES else None
-                        texts.append(_new(Text, (_ROLES[role], content, use, group)))
-                        places.append((position, path))
+                        text = _new(Text, (_ROLES[role], content, use, group))
+                        if not known or _digest(text) not in known:
+                            texts.append(text)
+                            places.append((position, path))
                     if name or call_id or mime_type:
                         self._add(texts, places, position, self._labels(message, path))
             found = self._metadata(record)
@@ -130,11 +146,32 @@ class Texts:
             self._clean_dims.clear()
         clean = self._clean
         for index, text in enumerate(texts):
-            if text.role is Role.METADATA and len(text.value) <= SHORT and index not in dirty:
+            if index in dirty:
+                continue
+            if text.role is not Role.METADATA:
+                self._remember_message(text)
+            elif len(text.value) <= SHORT:
                 clean.add(text.value)
         for number, dims in {id(record.dims): record.dims for record in records}.items():
             if number not in self._clean_dims and clean.issuperset(dims[:8]):
                 self._clean_dims[number] = dims
+
+    def _remember_message(self, text: Text) -> None:
+        # Calls without an id may be as many as they look: each one counts.
+        if not self._remember_messages or (text.use is not None and not text.use.call):
+            return
+        known = self._clean_messages
+        known[_digest(text)] = None
+        if len(known) > MAX_MESSAGES:
+            for oldest in list(islice(known, MAX_MESSAGES // 10)):
+                del known[oldest]
+
+
+def _digest(text: Text) -> bytes:
+    """Returns what tells a message from all others: 128 bits that nobody can aim at."""
+    use = "\0".join(text.use) if text.use is not None else ""
+    said = f"{text.role}\0{use}\0{text.value}".encode("utf-8", "surrogatepass")
+    return blake2b(said, digest_size=16, key=_KEY).digest()
 
 
 def _use(record: SpanRecord, message: Message) -> ToolUse:

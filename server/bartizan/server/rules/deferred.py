@@ -30,8 +30,31 @@ AT_ONCE = 32
 """Spans leased at a time: few, so that several processes share the work."""
 IDLE_S = 1.0
 TELL_EVERY_S = 10.0
+MAX_WAITING = 100_000
+"""Spans that wait. While there are so many, others are passed over, which is counted."""
 BUSY = 0.5
 """From here on, as a share of the writer's queue, storing goes first."""
+
+
+class Backlog:
+    """How much waits for deferred rules, as far as this process knows."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._waiting = 0
+
+    def has_room(self, spans: int) -> bool:
+        """Returns whether so many spans more may wait; counts them if they may not."""
+        if self._waiting < MAX_WAITING:
+            return True
+        self._metrics.deferred_spans.labels("passed_over").inc(spans)
+        return False
+
+    def tell(self, waiting: int, age_s: float) -> None:
+        """Takes note of how many spans wait, and how old the oldest is."""
+        self._waiting = waiting
+        self._metrics.deferred_backlog.set(waiting)
+        self._metrics.deferred_age.set(age_s)
 
 
 class DeferredWork:
@@ -43,17 +66,19 @@ class DeferredWork:
         engine: AsyncEngine,
         book: RuleBook,
         metrics: Metrics,
+        backlog: Backlog,
         *,
-        load: Callable[[], float],
+        is_busy: Callable[[], bool],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Makes it. `load` returns how full the writer's queue is, from 0 to 1."""
+        """Makes it. `is_busy` tells whether this process has spans to judge or to store."""
         self._url = url
         self._engine = engine
         self._book = book
         self._metrics = metrics
-        self._load = load
+        self._backlog = backlog
+        self._is_busy = is_busy
         self._sleep = sleep
         self._clock = clock
         self._tell_at = -math.inf
@@ -75,7 +100,7 @@ class DeferredWork:
         try:
             while True:
                 await self._tell(connection)
-                if self._load() > BUSY or not await self.once(connection):
+                if self._is_busy() or not await self.once(connection):
                     await self._sleep(IDLE_S)
         finally:
             with contextlib.suppress(*AWAY):
@@ -89,9 +114,7 @@ class DeferredWork:
         if given_up := await store.give_up(connection):
             log.error("spans were not judged: every attempt failed", spans=given_up)
             self._metrics.deferred_spans.labels("given_up").inc(given_up)
-        waiting, age_s = await store.backlog(connection)
-        self._metrics.deferred_backlog.set(waiting)
-        self._metrics.deferred_age.set(age_s)
+        self._backlog.tell(*await store.backlog(connection))
 
     async def once(self, connection: Connection) -> int:
         """Looks at some spans; returns how many, 0 when none waits."""

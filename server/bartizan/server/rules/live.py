@@ -66,6 +66,11 @@ class LiveRules:
         """Tells whether what is clean in one place may not be in another."""
         return self._inline.looks_at_context
 
+    @property
+    def looks_at_groups(self) -> bool:
+        """Tells whether what is clean in one span may not be beside other texts."""
+        return self._inline.looks_at_groups
+
     async def judge(
         self,
         texts: Sequence[Text],
