@@ -31,7 +31,7 @@ test: setup ## Runs the whole suite, two files at a time.
 check: setup ## Checks style, types, import directions, the contract and the committed stubs.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy clients/python/bartizan plugins/bartizan guardrails/bartizan server/bartizan tests
+	$(BIN)/mypy clients/python/bartizan plugins/bartizan guardrails/bartizan alerts/bartizan server/bartizan tests
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code

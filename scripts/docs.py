@@ -20,12 +20,12 @@ from pydantic.fields import FieldInfo
 
 from bartizan.guardrails.pii import PiiConfig
 from bartizan.guardrails.pii_entities import ENTITIES
+from bartizan.plugins.durations import format_duration
 from bartizan.plugins.errors import Code
 from bartizan.plugins.rules import Rule, Where
 from bartizan.server import cli
 from bartizan.server.cli.options import Server
 from bartizan.server.config import Settings
-from bartizan.server.durations import format_duration
 from bartizan.server.ingest.semconv import table
 from bartizan.server.metrics import describe
 from bartizan.server.rpc.status import TABLE

@@ -3,14 +3,15 @@
 import subprocess
 from pathlib import Path
 
-NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n"
+USAGE = "keyUsage=critical,keyCertSign,cRLSign"
+"""Python 3.13 wants both of them."""
 
 
 def make_certificates(folder: Path) -> Path:
     """Makes ca.pem, and .pem and .key of "server" and of "client", signed by it."""
-    _openssl(
-        folder, "req", "-x509", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"
-    )
+    authority = ("req", "-x509", "-subj", "/CN=authority", "-addext", USAGE)
+    _openssl(folder, *authority, "-keyout", "ca.key", "-out", "ca.pem")
     (folder / "names").write_text(NAMES)
     for name in ("server", "client"):
         request = f"{name}.csr"

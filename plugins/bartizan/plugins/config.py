@@ -83,7 +83,8 @@ def _keys_at(model: type[BaseModel], path: list[int | str]) -> Iterable[str]:
     for part in path:
         if here is not None and isinstance(part, str) and part in here.model_fields:
             here = _model_in(here.model_fields[part].annotation)
-    return here.model_fields if here is not None else ()
+    fields = here.model_fields if here is not None else {}
+    return [field.alias or name for name, field in fields.items()]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

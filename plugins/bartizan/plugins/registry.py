@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeGuard, TypeVar
 from bartizan.plugins.config import PluginConfig, missing_package, nearest, parse_config
 from bartizan.plugins.contract import Guardrail
 from bartizan.plugins.errors import BartizanError, ConfigError
+from bartizan.plugins.notification import Notifier
 
 P = TypeVar("P")
 
@@ -101,8 +102,17 @@ def guardrails() -> Registry[Guardrail]:
     return Registry(GUARDRAILS, _is_guardrail)
 
 
+def notifiers() -> Registry[Notifier]:
+    """Returns the registry of all installed notifiers."""
+    return Registry(NOTIFIERS, _is_notifier)
+
+
 def _is_guardrail(plugin: object) -> TypeGuard[Guardrail]:
     return isinstance(plugin, Guardrail)
+
+
+def _is_notifier(plugin: object) -> TypeGuard[Notifier]:
+    return isinstance(plugin, Notifier)
 
 
 def _distribution(entry: EntryPoint) -> str:

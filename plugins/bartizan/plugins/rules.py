@@ -8,7 +8,6 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from bartizan.plugins.combining import Condition
@@ -16,6 +15,7 @@ from bartizan.plugins.config import PluginConfig, as_mapping, nearest, parse_con
 from bartizan.plugins.contract import Finding, Role
 from bartizan.plugins.decision import Action, Severity, Verdict
 from bartizan.plugins.errors import ConfigError
+from bartizan.plugins.yaml_text import read_yaml
 
 VERSION_DIGITS = 12
 
@@ -283,7 +283,7 @@ def load_rules(text: str, where: str = "rules") -> RuleSet:
     `where` names the document in messages. Raises ConfigError if it is no YAML, a key is unknown,
     a value is out of bounds or two rules share an id.
     """
-    rules = parse_config(RulesDocument, as_mapping(_yaml(text, where), where), where).rules
+    rules = parse_config(RulesDocument, as_mapping(read_yaml(text, where), where), where).rules
     return RuleSet(rules).check(where)
 
 
@@ -294,15 +294,3 @@ def _wrong(member: Rule | None, name: str, known: Iterable[str]) -> str | None:
     if member.when is not None or member.stage is not Stage.INLINE:
         return f"names the rule '{name}', which is not an inline rule with a plugin"
     return None
-
-
-def _yaml(text: str, where: str) -> object:
-    try:
-        return yaml.safe_load(text) or {}
-    except RecursionError:
-        raise ConfigError("INVALID_YAML", f"{where}: nested too deeply") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark is not None else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise ConfigError("INVALID_YAML", f"{where}: {line}this is not YAML: {problem}") from None

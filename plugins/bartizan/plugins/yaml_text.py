@@ -11,7 +11,7 @@ def read_yaml(text: str, where: str) -> object:
     `where` names the document in the message. Raises ConfigError if it cannot be read.
     """
     try:
-        return yaml.safe_load(text) or {}
+        document: object = yaml.safe_load(text)
     except RecursionError:
         raise ConfigError("INVALID_YAML", f"{where}: nested too deeply") from None
     except yaml.YAMLError as error:
@@ -22,3 +22,4 @@ def read_yaml(text: str, where: str) -> object:
     except ValueError as error:
         # A date that does not exist: 2026-02-30.
         raise ConfigError("INVALID_YAML", f"{where}: this is not YAML: {error}") from None
+    return {} if document is None else document

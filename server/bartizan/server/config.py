@@ -23,7 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bartizan.server.durations import format_duration, parse_duration
+from bartizan.plugins.durations import format_duration, parse_duration
 
 KIB = 1024
 MIB = 1024 * KIB

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bartizan.server.durations import parse_duration
+from bartizan.plugins.durations import parse_duration
 
 
 @dataclass(frozen=True, slots=True)

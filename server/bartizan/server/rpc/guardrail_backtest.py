@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bartizan.plugins.decision import Decision
 from bartizan.plugins.errors import InvalidArgument
 from bartizan.plugins.rules import Rule
+from bartizan.plugins.statistics import quantile, wilson
 from bartizan.server.checking.room import Room
 from bartizan.server.ingest.enums import ACTIONS, SEVERITIES, VERDICTS
 from bartizan.server.rpc import rule_messages, trace_filters, trace_names
@@ -19,7 +20,6 @@ from bartizan.server.rules.book import RuleBook
 from bartizan.server.rules.probing import warnings_of
 from bartizan.server.rules.reading import parse_rule
 from bartizan.server.rules.tally import Example, Heading
-from bartizan.server.statistics import quantile, wilson
 from bartizan.server.store.clock import MIN_TIME
 from bartizan.server.store.history import History
 from bartizan.server.store.labels import LabelReader

@@ -26,7 +26,7 @@ from bartizan.server.store.history import History, StoredSpan
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 32
+AT_ONCE = 16
 """Spans leased at a time: few, so that several processes share the work."""
 IDLE_S = 1.0
 TELL_EVERY_S = 10.0
@@ -100,8 +100,12 @@ class DeferredWork:
         try:
             while True:
                 await self._tell(connection)
+                begun = self._clock()
                 if self._is_busy() or not await self.once(connection):
                     await self._sleep(IDLE_S)
+                else:
+                    # As long again for those who wait for an answer.
+                    await self._sleep(min(IDLE_S, self._clock() - begun))
         finally:
             with contextlib.suppress(*AWAY):
                 await connection.close(timeout=1)

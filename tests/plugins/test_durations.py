@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.server.durations import format_duration, parse_duration
+from bartizan.plugins.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,20 @@ class Interval(NamedTuple):
     upper: float
 
 
-def wilson(hits: int, total: int, z: float = Z_95) -> Interval:
+def wilson(hits: float, total: float, z: float = Z_95) -> Interval:
     """Returns a share with its score interval; 0 to 1 when nothing was counted.
 
+    Counts need not be whole: weighted ones are not.
     Source: Wilson, Probable inference, the law of succession, and statistical inference (1927).
     """
-    if not total:
+    if total <= 0:
         return Interval(0.0, 0.0, 1.0)
     share = hits / total
     scale = 1 + z * z / total
     middle = (share + z * z / (2 * total)) / scale
-    half = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    half = z / scale * math.sqrt(max(0.0, share * (1 - share) / total) + (z / total) ** 2 / 4)
     # At the ends it is exact, and the roots of above are not.
-    lower = max(0.0, middle - half) if hits else 0.0
+    lower = max(0.0, middle - half) if hits > 0 else 0.0
     upper = min(1.0, middle + half) if hits < total else 1.0
     return Interval(share, lower, upper)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bartizan.server.statistics import quantile, wilson
+from bartizan.plugins.statistics import quantile, wilson
 
 
 @pytest.mark.parametrize(

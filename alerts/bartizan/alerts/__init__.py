@@ -1,0 +1,1 @@
+"""Alert rules, their state, who is told and by which channel."""

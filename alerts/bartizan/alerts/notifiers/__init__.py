@@ -1,0 +1,1 @@
+"""The channels: each takes one notification away, or says why it could not."""
