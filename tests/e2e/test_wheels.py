@@ -16,7 +16,8 @@ from bartizan.client import Bartizan
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "proto", ROOT / "clients" / "python", ROOT / "guardrails" / "models", ROOT]
 SUFFIXES = {
-    ".py", ".pyi", ".proto", ".typed", ".yaml", ".binpb", ".npz", ".txt", ".md", ".json", ".onnx"
+    ".py", ".pyi", ".proto", ".typed", ".yaml", ".binpb", ".npz", ".txt", ".md", ".json", ".onnx",
+    ".html",
 }  # fmt: skip
 MUST_HAVE = {
     "bartizan-": {

@@ -214,7 +214,7 @@ def test_a_model_that_gives_no_numbers(tmp_path: Path) -> None:
 def test_a_missing_package_is_named(
     model: dict[str, Any], monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
-    for name in ("onnx", "token_windows"):
+    for name in ("onnx", "onnx_runtime", "token_windows"):
         monkeypatch.delitem(sys.modules, f"bartizan.guardrails.engine.{name}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     said = why(model, max_tokens=17)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from bartizan.guardrails.engine.onnx_runtime import onnxruntime
 from bartizan.guardrails.engine.token_windows import Encoder, Integers, Window
 from bartizan.plugins.errors import ConfigError
 

@@ -127,7 +127,7 @@ def logit(score: float) -> float:
 
 
 def _session(model: bytes) -> Any:
-    import onnxruntime
+    from bartizan.guardrails.engine.onnx_runtime import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
