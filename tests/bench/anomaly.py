@@ -151,9 +151,9 @@ def main() -> int:
     for sampling in samplings:
         of_sampling = [one for one in results if one[0].sampling is sampling]
         print(f"\n### {sampling.name}\n\n{table(of_sampling, 'kind', 'detector')}")
-        for name in chosen.detectors:
-            of_both = [one for one in of_sampling if one[0].detector == name]
-            print(f"\n{name}:\n\n{table(of_both, 'background', 'kind')}")
+        name = chosen.detectors[0]
+        of_one = [one for one in of_sampling if one[0].detector == name]
+        print(f"\n`{name}` by series:\n\n{table(of_one, 'background', 'kind')}")
     spent = sum(tally.seconds for _, tally in results) / sum(tally.points for _, tally in results)
     print(f"\n{1e6 * spent:.0f} µs of CPU a point")
     return 0

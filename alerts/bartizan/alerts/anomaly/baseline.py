@@ -89,6 +89,26 @@ class Reading:
     flat_points: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    value: float
+    now: list[float]
+    old: list[float]
+    floor: float
+
+    def compared(self, at: int, usual: list[float], factor: float) -> Compared:
+        """Returns the deviation from what is nearer, the level or the one before an alarm."""
+        size = max(usual[at], self.floor)
+        nearer = min(self.now[at], self.old[at], key=abs)
+        return Compared(
+            expected=self.value - self.now[at],
+            error=self.now[at],
+            usual=size,
+            size=size * factor,
+            deviation=nearer / (size * factor),
+        )
+
+
 class Baseline:
     """Levels, profile and usual errors of one series, and how they learn."""
 
@@ -185,42 +205,35 @@ class Baseline:
             self._past = Past(self._levels.level)
 
     def _reading(self, value: float, place: Place, arrival: Arrival) -> Reading:
-        smooth = self._spacing.usual_seconds < FINE_SECONDS
-        day, week = self._profile.at(place, smooth=smooth)
-        coarse = self._spacing.usual_seconds > COARSE_SECONDS
-        usual = (None if coarse else day, week)
-        view = self._levels.view(usual)
-        errors = [value - one for one in view.forecasts(self._levels.level)]
-        old = (
-            [value - one for one in view.forecasts(self._anchor.levels)] if self._anchor else errors
-        )
-        floor = self._floor(value - errors[self._levels.slow])
+        seconds, levels = self._spacing.usual_seconds, self._levels
+        day, week = self._profile.at(place, smooth=seconds < FINE_SECONDS)
+        coarse = seconds > COARSE_SECONDS
+        view = levels.view((None if coarse else day, week))
+        errors = [value - one for one in view.forecasts(levels.level)]
+        floor = self._floor(value - errors[levels.slow])
         doubt = arrival.doubt * (1 + YOUNG_POINTS / self._count)
-        new_weekend = place.weekend and usual[0] is not None and usual[1] is None
-
-        def compared(at: int, factor: float) -> Compared:
-            size = max(self._levels.error[at], floor)
-            nearer = min(errors[at], old[at], key=abs)
-            return Compared(
-                value - errors[at], errors[at], size, size * factor, nearer / (size * factor)
-            )
-
+        quick, slow = doubt * self._quick_spread.at(place), doubt * self._slow_spread.at(place)
+        if levels.seasonal and place.weekend and week is None:
+            slow *= FIRST_WEEKEND
+        found = _Errors(value, errors, self._old_errors(value, view, errors), floor)
         return Reading(
             value=value,
             place=place,
             arrival=arrival,
             view=view,
             errors=errors,
-            quick=compared(self._levels.quick, doubt * self._quick_spread.at(place)),
-            slow=compared(
-                self._levels.slow,
-                doubt * self._slow_spread.at(place) * (FIRST_WEEKEND if new_weekend else 1.0),
-            ),
+            quick=found.compared(levels.quick, levels.error, quick),
+            slow=found.compared(levels.slow, levels.error, slow),
             floor=floor,
-            alarm=alarm_surprise(self._spacing.usual_seconds) + TRIALS,
             known=coarse or day is not None or self._count >= UNKNOWN_POINTS,
+            alarm=alarm_surprise(seconds) + TRIALS,
             flat_points=self._count if self._step is None else None,
         )
+
+    def _old_errors(self, value: float, view: View, errors: list[float]) -> list[float]:
+        if self._anchor is None:
+            return errors
+        return [value - one for one in view.forecasts(self._anchor.levels)]
 
     def _floor(self, expected: float) -> float:
         """No usual error is smaller, so that flat series have one."""
@@ -242,7 +255,7 @@ class Baseline:
         self._past.learn(reading.view.moves, self._levels.level)
 
     def _settled(self, reading: Reading, anchor: Anchor) -> bool:
-        old = [reading.value - one for one in reading.view.forecasts(anchor.levels)]
+        old = self._old_errors(reading.value, reading.view, reading.errors)
         quick = old[self._levels.quick] / reading.quick.size
         anchor.learn(reading.view.moves, quick, old[self._levels.slow] / reading.slow.size)
         if anchor.regained:

@@ -78,6 +78,11 @@ class Levels:
         self._quality = [error] * PROFILES
 
     @property
+    def seasonal(self) -> bool:
+        """True while a profile is better than none."""
+        return self._best > 0
+
+    @property
     def slow(self) -> int:
         """The number of the slowest forecaster with the best profile."""
         return (self._best + 1) * WIDTH - 1

@@ -4,6 +4,10 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 COLUMNS = ("timestamp", "value")
 
@@ -37,7 +41,7 @@ def points(lines: Iterable[str], zone: tzinfo) -> Iterator[Point]:
     return _points(reader, _columns(next(reader, [])), zone)
 
 
-def _points(reader: "csv._reader", columns: tuple[int, int], zone: tzinfo) -> Iterator[Point]:
+def _points(reader: "Reader", columns: tuple[int, int], zone: tzinfo) -> Iterator[Point]:
     newest: datetime | None = None
     for row in _rows(reader):
         if row:
@@ -46,7 +50,7 @@ def _points(reader: "csv._reader", columns: tuple[int, int], zone: tzinfo) -> It
             yield point
 
 
-def _rows(reader: "csv._reader") -> Iterator[list[str]]:
+def _rows(reader: "Reader") -> Iterator[list[str]]:
     try:
         yield from reader
     except csv.Error:

@@ -22,7 +22,7 @@ BODY_SHARE = 0.1
 STRETCH = (1.0, 6.0)
 """Real sums are as large as those of theory or so many times larger."""
 
-MOST = 1.15
+MOST = 1.06
 """A sum stops at so many times the limit of an alarm, and falls soon once its cause is gone."""
 
 

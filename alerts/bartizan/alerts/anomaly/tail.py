@@ -22,10 +22,10 @@ TAIL_SHARE = 0.04
 """The share of largest deviations to which the tail is fitted."""
 
 PRIOR_POINTS = 120.0
-FREEDOM = 7.0
+FREEDOM = 5.0
 """Student's t is assumed until the series has shown its own tails."""
 
-SHAPE = 0.15
+SHAPE = 0.2
 SHAPE_POINTS = 80.0
 """The shape that is assumed, and how many points in the tail that is worth."""
 
