@@ -94,7 +94,7 @@ def measured(case: Case) -> Tally:
     quiet = np.ones(len(alarms), dtype=bool)
     for start, end in series.anomalies:
         quiet[start : end + AFTER] = False
-        found = np.flatnonzero(alarms[start : end + LATE])
+        found = np.flatnonzero(alarms[start : end + (LATE if case.kind == "spike" else 0)])
         tally.anomalies += 1
         tally.delays += [float(found[0])] if len(found) else []
     at = np.flatnonzero(alarms & quiet)

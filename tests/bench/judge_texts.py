@@ -37,8 +37,10 @@ PLANTED = (
 
 
 def rules() -> str:
-    """Returns the default rules with a rule of many patterns beside them."""
+    """Returns the default rules, all of them inline, with a rule of many patterns beside them."""
     document = yaml.safe_load(default_rules())
+    for rule in document["rules"]:
+        rule.pop("stage", None)
     words = [{"id": f"word_{n}", "words": [f"codename-{n}"]} for n in range(PATTERNS)]
     document["rules"].append({"id": "words", "plugin": "patterns", "config": {"patterns": words}})
     return yaml.safe_dump(document)

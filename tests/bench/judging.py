@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tests.bench import judge_texts
 from tests.bench.server import ROOT, finish, start_load
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ TIMEOUT_S = 600
 
 
 def judging(bench: "Bench") -> None:
-    """One text through the default rules and 200 patterns, on one core."""
+    """One text through the default rules and 200 patterns, all inline, on one core."""
     figures = _module("tests.bench.judge_texts")
     for size in ("200", "2000"):
         bench.add(f"judging_{size}_p50_ms", figures[size]["p50"], "ms")
@@ -27,8 +28,8 @@ def judging(bench: "Bench") -> None:
 
 
 def check(bench: "Bench") -> None:
-    """Check over gRPC, 200 a second, while spans come in."""
-    with bench.server() as serving:
+    """Check over gRPC by the default rules and 200 patterns, all inline, while spans come in."""
+    with bench.server(rules=judge_texts.rules()) as serving:
         plan = serving.plan(
             seconds=bench.seconds + 2, warmup=1.0, senders=1, rate=BESIDE_SPANS_PER_S
         )
