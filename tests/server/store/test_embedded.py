@@ -17,7 +17,7 @@ import pytest
 
 from bartizan.plugins.errors import ConfigError
 from bartizan.server.store import embedded
-from bartizan.server.store.embedded import SOCKET_PATH_LIMIT, EmbeddedPostgres
+from bartizan.server.store.embedded import NOBODY, SOCKET_PATH_LIMIT, EmbeddedPostgres
 from bartizan.server.store.engine import AWAY, connect
 
 DEADLINE_S = 25
@@ -232,3 +232,12 @@ async def test_a_start_that_is_cancelled_leaves_nothing_running(data_dir: Path) 
     assert postgres.postmaster_pid() is None
     async with EmbeddedPostgres(data_dir) as again:
         assert again.postmaster_pid() is not None
+
+
+def test_a_lock_by_a_strangers_number_still_names_the_shared_memory(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(tmp_path)
+    lock = tmp_path / "postgres" / "cluster" / "postmaster.pid"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(f"{os.getpid()}\n/data\n1700000000\n5432\n/run\n\n  1234567   42\n")
+    postgres._forget_strangers()
+    assert lock.read_text() == f"{NOBODY}\n/data\n1700000000\n5432\n/run\n\n  1234567   42\n"

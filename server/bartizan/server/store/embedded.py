@@ -35,6 +35,8 @@ START_RETRY_S = 15
 """How long the children of a killed postmaster may hold its shared memory."""
 STOP_TIMEOUT_S = 30
 WATCH_INTERVAL_S = 0.5
+NOBODY = 2**22 - 1
+"""The greatest number that Linux can give a process; it gives them out from below."""
 SOCKET_PATH_LIMIT = 100
 """The kernel takes 107 bytes, of which the file name needs the rest."""
 
@@ -181,14 +183,21 @@ class EmbeddedPostgres:
         )
 
     def _forget_strangers(self) -> None:
-        """Removes locks by process numbers that others have by now: PostgreSQL believes them.
+        """Takes back locks by process numbers that are others' by now: PostgreSQL believes them.
 
-        It still finds children of its own that live on, by the shared memory of the cluster.
+        The cluster's lock stays, under a number that nobody has: it names the shared memory, by
+        which PostgreSQL finds children of a killed postmaster that live on and may still write.
         """
-        for lock in (self._cluster / "postmaster.pid", self._socket_dir / ".s.PGSQL.5432.lock"):
-            pid = _live_pid(lock)
-            if pid is not None and not _is_postgres(pid):
-                lock.unlink(missing_ok=True)
+        socket_lock = self._socket_dir / ".s.PGSQL.5432.lock"
+        if _is_strangers(socket_lock):
+            socket_lock.unlink(missing_ok=True)
+        cluster_lock = self._cluster / "postmaster.pid"
+        if _is_strangers(cluster_lock):
+            _, _, rest = cluster_lock.read_text().partition("\n")
+            # In place: a file that is not there for a moment would be no lock.
+            with cluster_lock.open("r+") as file:
+                file.write(f"{NOBODY}\n{rest}")
+                file.truncate()
 
     def _start(self) -> None:
         # A killed postmaster leaves children that hold the shared memory for a moment.
@@ -268,6 +277,11 @@ def _live_pid(lock: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return pid
+
+
+def _is_strangers(lock: Path) -> bool:
+    pid = _live_pid(lock)
+    return pid is not None and not _is_postgres(pid)
 
 
 def _is_postgres(pid: int) -> bool:
